@@ -1,0 +1,53 @@
+/** The one unit of change (DESIGN section 2): a base model and an ordered list of operations, each with its effect. */
+export interface SurgeryPlan {
+  readonly version: 1;
+  readonly base: { readonly path: string; readonly hash: string };
+  readonly operations: readonly PlanOperation[];
+}
+
+export type PlanOperation = PruneOperation | DecomposeOperation | NoiseOperation;
+
+export interface OperationEffect {
+  readonly parameters: number;
+  readonly macs: number;
+  readonly lossChange?: number;
+}
+
+interface OperationBase {
+  readonly id: string;
+  /** Off operations stay in the plan and are skipped. */
+  readonly enabled: boolean;
+  /** Totals after the operation, and the predicted change of the loss. */
+  readonly effect?: OperationEffect;
+}
+
+/** Keeps the listed channels of each group and removes the others. */
+export interface PruneOperation extends OperationBase {
+  readonly kind: 'prune';
+  readonly criterion: string;
+  readonly groups: readonly {
+    readonly group: string;
+    readonly layers: readonly string[];
+    readonly channels: number;
+    readonly keep: readonly number[];
+  }[];
+}
+
+export interface DecomposeOperation extends OperationBase {
+  readonly kind: 'decompose';
+  readonly layer: string;
+  readonly blockTerm: {
+    readonly inputModes: readonly number[];
+    readonly outputModes: readonly number[];
+    readonly rank: number;
+    readonly blocks: number;
+    readonly seed: number;
+  };
+}
+
+export interface NoiseOperation extends OperationBase {
+  readonly kind: 'insert-noise';
+  readonly method: 'anl' | 'canl' | 'gaussian' | 'dropout' | 'random-sign';
+  readonly layers: readonly string[];
+  readonly epsilon: number;
+}

@@ -1,0 +1,102 @@
+import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
+import type { SurgeryPlan } from './plan';
+
+/** A failure that crosses a process border (DESIGN 5.3). Codes are those of engine/graph/errors. */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly retryable: boolean;
+}
+
+/** Where the labelled data is and how it is scaled. */
+export interface DataOptions {
+  readonly data: string;
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly raw?: boolean;
+  readonly limit?: number;
+}
+
+export interface TrainOptions extends DataOptions {
+  readonly epochs: number;
+  readonly batch?: number;
+  readonly learningRate?: number;
+  readonly optimiser?: 'sgd' | 'adam' | 'adamw';
+  readonly schedule?: 'constant' | 'step' | 'cosine' | 'triangular';
+  readonly momentum?: number;
+  readonly nesterov?: boolean;
+  readonly weightDecay?: number;
+  readonly seed?: number;
+  readonly augment?: boolean;
+}
+
+export interface EpochResult {
+  readonly epoch: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly seconds: number;
+}
+
+export interface PruneBudget {
+  /** Fraction of the MACs or parameters kept, or the number of filters kept. */
+  readonly flops?: number;
+  readonly params?: number;
+  readonly filters?: number;
+}
+
+/** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
+export interface EngineRequests {
+  'engine/info': { params: Record<string, never>; result: EngineInfo };
+  /** Summary of a file, or of a file with a plan applied. */
+  'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };
+  'model/importance': {
+    params: {
+      job: string;
+      path: string;
+      plan?: SurgeryPlan;
+      criterion: Criterion;
+      batches?: number;
+      batch?: number;
+    } & Partial<DataOptions>;
+    result: ImportanceReport;
+  };
+  /** Picks channels for a budget from scores; no file changes. */
+  'plan/prune': {
+    params: { path: string; plan?: SurgeryPlan; importance: ImportanceReport; budget: PruneBudget; roundTo?: number };
+    result: SurgeryPlan;
+  };
+  /** Totals when these channels are kept (the live numbers behind the threshold). */
+  'plan/totals': { params: { path: string; plan: SurgeryPlan }; result: Totals };
+  /** Applies a plan and writes the model; says how far pruned and masked network differ on random input. */
+  'plan/apply': { params: { job: string; path: string; plan: SurgeryPlan; output: string }; result: ApplyResult };
+  'model/evaluate': {
+    params: { job: string; path: string; plan?: SurgeryPlan } & DataOptions;
+    result: { count: number; loss: number; accuracy: number };
+  };
+  'model/measure': { params: { job: string; path: string; plan?: SurgeryPlan } & Partial<DataOptions>; result: Measured };
+  'model/train': { params: { job: string; path: string; output: string } & TrainOptions; result: { epochs: readonly EpochResult[] } };
+}
+
+export interface ApplyResult {
+  readonly summary: ModelSummary;
+  readonly maskedDifference: number;
+}
+
+export interface EngineInfo {
+  readonly version: string;
+  readonly runtime: string;
+  readonly threads: number;
+  readonly devices: readonly { id: string; description: string; memoryBytes?: number }[];
+}
+
+/** Notifications from the engine. */
+export interface EngineEvents {
+  'job/progress': { job: string; done: number; total: number; unit: string; message?: string; epoch?: EpochResult };
+  'engine/log': { level: 'info' | 'warn' | 'error'; message: string };
+}
+
+/** Notifications to the engine. Cancelling takes effect within one training step; the request then fails with code 'cancelled'. */
+export interface EngineCommands {
+  'job/cancel': { job: string };
+}

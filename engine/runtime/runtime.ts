@@ -1,0 +1,46 @@
+import type { Graph } from '../graph/graph';
+import type { Tensor } from '../graph/tensor';
+
+export interface CompileOptions {
+  /** Threads within an operator; physical cores when left out. */
+  readonly threads?: number;
+  /** Free intermediate memory as soon as possible instead of keeping an arena. */
+  readonly lowMemory?: boolean;
+  /** Makes `profile()` available (runs slower). */
+  readonly profile?: boolean;
+  /** Graph optimisations of the backend; 'all' by default. */
+  readonly optimisation?: 'none' | 'basic' | 'extended' | 'all';
+}
+
+export interface RunOptions {
+  /** Ends the run between two operators; the promise rejects with SurgeryError 'cancelled'. */
+  readonly signal?: AbortSignal;
+  /** Tensors that outputs are written into, by output name; the result holds the same objects. */
+  readonly into?: ReadonlyMap<string, Tensor>;
+}
+
+/** A compiled graph. Runs of one program do not overlap. */
+export interface Program {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Feeds are read in place, without a copy, and must not change until the promise settles. */
+  run(feeds: ReadonlyMap<string, Tensor>, options?: RunOptions): Promise<Map<string, Tensor>>;
+  /** Milliseconds by operator type since the last call; only when compiled with `profile`. */
+  profile?(): Map<string, number>;
+  dispose(): void;
+}
+
+export interface Device {
+  readonly id: string;
+  readonly description: string;
+  readonly memoryBytes?: number;
+}
+
+/** A way to execute graphs on a device (DESIGN section 3). */
+export interface Runtime {
+  readonly name: string;
+  readonly devices: readonly Device[];
+  compile(graph: Graph, options?: CompileOptions): Promise<Program>;
+  /** Compiles the bytes of a model file as they are. */
+  compileBytes(bytes: Uint8Array, options?: CompileOptions): Promise<Program>;
+}
