@@ -106,18 +106,18 @@ export function byteSize(type: ElementType, count: number): number {
 
 /** A zeroed typed array for `count` elements; complex types hold two numbers an element. */
 export function newArray(type: ElementType, count: number): TypedArray {
-  const Array = ARRAY_OF[type] ?? Uint8Array;
-  if (type === 'complex64' || type === 'complex128') return new Array(2 * count);
-  return new Array(ARRAY_OF[type] ? count : byteSize(type, count));
+  const ArrayType = ARRAY_OF[type] ?? Uint8Array;
+  if (type === 'complex64' || type === 'complex128') return new ArrayType(2 * count);
+  return new ArrayType(ARRAY_OF[type] ? count : byteSize(type, count));
 }
 
 /** Views raw little-endian bytes as the type's array; copies only when the bytes are not aligned. */
 export function arrayFromBytes(type: ElementType, bytes: Uint8Array): TypedArray {
   const probe = newArray(type, 0);
   const width = probe.BYTES_PER_ELEMENT;
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
-  const Array = probe.constructor as new (b: ArrayBufferLike, o: number, n: number) => TypedArray;
-  return new Array(aligned.buffer, aligned.byteOffset, Math.floor(bytes.byteLength / width));
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
+  const ArrayType = probe.constructor as new (b: ArrayBufferLike, o: number, n: number) => TypedArray;
+  return new ArrayType(aligned.buffer, aligned.byteOffset, Math.floor(bytes.byteLength / width));
 }
 
 /** The raw bytes of a numeric tensor, without a copy. */

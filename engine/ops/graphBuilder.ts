@@ -4,12 +4,13 @@ import type { AttributeValue, Graph, NamedValue, Node, ValueType } from '../grap
 import { newGraph } from '../graph/graph';
 import { type ElementType, type Tensor, bytesOf, float32, int64 } from '../graph/tensor';
 import { inferNode } from './inferShapes';
-import type { AttributeInput, EmitOptions, Emitter } from './opRecord';
+import type { AttributeInput, EmitOptions, Emitter, KnownValue } from './opRecord';
 
 /** Builds a graph node by node with static shapes, each inferred as its node is emitted. */
 export class GraphBuilder implements Emitter {
   readonly graph: Graph;
   readonly types = new Map<string, ValueType>();
+  private readonly known = new Map<string, KnownValue>();
   private readonly shared = new Map<string, string>();
   private counter = 0;
 
@@ -29,7 +30,9 @@ export class GraphBuilder implements Emitter {
     return name;
   }
 
+  /** Makes a value an output of the graph; saying it twice changes nothing. */
   output(value: string, name = value): string {
+    if (this.graph.outputs.some((o) => o.name === name)) return name;
     const exposed = name === value ? value : this.emitNamed('Identity', [value], {}, [name]);
     const entry: NamedValue = { name, ...this.typeOf(value) };
     this.graph.outputs.push(entry);
@@ -91,7 +94,7 @@ export class GraphBuilder implements Emitter {
         throw new SurgeryError('graph-invalid', `Node ${node.name} (${node.op}) reads ${input}, which nothing has made`);
     if (node.domain && !this.graph.opsets.has(node.domain)) this.graph.opsets.set(node.domain, 1);
     this.graph.nodes.push(node);
-    const types = inferNode(node, this.graph, this.types);
+    const types = inferNode(node, this.graph, this.types, this.known);
     node.outputs.forEach((name, i) => {
       const type = types[i];
       if (name && type) this.types.set(name, type);

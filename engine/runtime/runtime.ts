@@ -8,6 +8,8 @@ export interface CompileOptions {
   readonly lowMemory?: boolean;
   /** Makes `profile()` available (runs slower). */
   readonly profile?: boolean;
+  /** `id` of one of the runtime's devices; 'cpu' by default. */
+  readonly device?: string;
   /** Graph optimisations of the backend; 'all' by default. */
   readonly optimisation?: 'none' | 'basic' | 'extended' | 'all';
 }
@@ -41,6 +43,6 @@ export interface Runtime {
   readonly name: string;
   readonly devices: readonly Device[];
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
-  /** Compiles the bytes of a model file as they are. */
-  compileBytes(bytes: Uint8Array, options?: CompileOptions): Promise<Program>;
+  /** Compiles the bytes of a model file as they are; errors name the model by `label`. */
+  compileBytes(bytes: Uint8Array, options?: CompileOptions, label?: string): Promise<Program>;
 }

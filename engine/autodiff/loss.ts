@@ -1,0 +1,43 @@
+import { SurgeryError } from '../graph/errors';
+import type { GraphBuilder } from '../ops/graphBuilder';
+
+export interface Loss {
+  /** Scalar: mean over the batch. */
+  readonly loss: string;
+  /** Scalar int64: samples whose largest logit is the label's. */
+  readonly correct: string;
+  /** Gradient of `loss` with respect to the logits, same shape. */
+  readonly gradient: string;
+}
+
+/**
+ * Softmax and cross-entropy in one: loss = mean(-log softmax(z)[y]), gradient (softmax(z) - onehot(y)) / B.
+ *
+ * @param logits [B, K] float32 (trailing axes of size one are dropped)
+ * @param labels [B] int64
+ */
+export function softmaxCrossEntropy(builder: GraphBuilder, logits: string, labels: string): Loss {
+  const shape = builder.shape(logits);
+  const [batch, classes] = [shape[0], shape.slice(1).reduce((a, b) => a * b, 1)];
+  if (batch === undefined || shape.length < 2 || classes !== Math.max(...shape.slice(1)))
+    throw new SurgeryError('shape-mismatch', `Output ${logits} has shape [${shape.join(', ')}]; a classifier's output is [batch, classes]`);
+  const named = (name: string): { name: string } => ({ name: `loss/${name}` });
+  const flat = shape.length === 2 ? logits : builder.emit('Reshape', [logits, builder.ints([batch, classes])], {}, named('Flatten'));
+  const logSoftmax = builder.emit('LogSoftmax', [flat], { axis: 1 }, named('LogSoftmax'));
+  const oneHot = builder.emit('OneHot', [labels, builder.ints([classes]), builder.floats([2], [0, 1])], { axis: -1 }, named('OneHot'));
+  const picked = builder.emit(
+    'ReduceSum',
+    [builder.emit('Mul', [logSoftmax, oneHot], {}, named('Picked')), builder.ints([0, 1])],
+    { keepdims: 0 },
+    named('Sum'),
+  );
+  const loss = builder.emit('Mul', [picked, builder.scalar(-1 / batch)], {}, named('Mean'));
+  const predicted = builder.emit('ArgMax', [flat], { axis: 1, keepdims: 0 }, named('Predicted'));
+  const hits = builder.emit('Cast', [builder.emit('Equal', [predicted, labels], {}, named('Hit'))], { to: 7 }, named('Hits'));
+  const correct = builder.emit('ReduceSum', [hits, builder.ints([0])], { keepdims: 0 }, named('Correct'));
+  const softmax = builder.emit('Exp', [logSoftmax], {}, named('Softmax'));
+  const difference = builder.emit('Sub', [softmax, oneHot], {}, named('Difference'));
+  const scaled = builder.emit('Mul', [difference, builder.scalar(1 / batch)], {}, named('Gradient'));
+  const gradient = shape.length === 2 ? scaled : builder.emit('Reshape', [scaled, builder.ints(shape)], {}, named('Unflatten'));
+  return { loss, correct, gradient };
+}

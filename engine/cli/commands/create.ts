@@ -1,0 +1,27 @@
+import { type Command, Option } from 'commander';
+import { type CreateOptions, createModelFile } from '../../server/operations/create';
+import { SurgeryError } from '../../graph/errors';
+import { runCommand } from '../io';
+import { type JsonOption, addJson, integer, positiveInteger, sizeList } from '../options';
+import { formatCount } from '../table';
+
+export function defineCreate(program: Command): void {
+  const command = program
+    .command('create <architecture>')
+    .description('a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm')
+    .requiredOption('-o, --output <file>', 'where the model goes')
+    .option('--input <sizes>', 'channels, height and width (steps and features for lstm)', sizeList, [3, 32, 32])
+    .option('--classes <count>', 'number of classes', positiveInteger, 10)
+    .addOption(new Option('--shortcut <kind>', 'shortcut of the ResNets of CIFAR').choices(['pad', 'conv']).default('pad'))
+    .option('--seed <number>', 'seed of the initial weights', integer, 1);
+  addJson(command).action((architecture: string, options: JsonOption & { output: string } & CreateOptions) =>
+    runCommand(options, async () => {
+      if (options.input.length < 1) throw new SurgeryError('option-invalid', '--input needs sizes such as 3,32,32');
+      const result = await createModelFile(architecture, options.output, options);
+      return {
+        document: result,
+        text: `Wrote ${options.output}: ${formatCount(result.parameters)} parameters, ${formatCount(result.macs)} MACs a sample`,
+      };
+    }),
+  );
+}

@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import type { ModelSummary } from '../../contract/models';
+import { inspectModel } from '../../server/operations/inspect';
+import { runCommand } from '../io';
+import { type JsonOption, addJson } from '../options';
+import { formatBytes, formatCount, formatTable } from '../table';
+
+export function defineInspect(program: Command): void {
+  addJson(program.command('inspect <model>').description('layers with their costs, prunable groups, and what is unsupported')).action(
+    (model: string, options: JsonOption) =>
+      runCommand(options, async () => {
+        const summary = await inspectModel(model);
+        return { document: summary, text: describe(summary) };
+      }),
+  );
+}
+
+function describe(summary: ModelSummary): string {
+  const layers = formatTable(
+    ['layer', 'operator', 'output', 'parameters', 'MACs', 'activation bytes'],
+    summary.layers.map((l) => [l.name, l.op, l.outputShape.join('×'), l.parameters, l.macs, l.activationBytes]),
+  );
+  const { parameters, macs, activationBytes } = summary.totals;
+  const lines = [
+    `${summary.path}: ${summary.format}, opset ${summary.opset}, ${formatBytes(summary.bytes)}`,
+    layers,
+    '',
+    `${formatCount(parameters)} parameters, ${formatCount(macs)} MACs a sample, ${formatBytes(activationBytes)} of activations.`,
+    'MACs count Conv, Gemm, MatMul and recurrent operators; others count zero.',
+  ];
+  if (summary.groups.length > 0) {
+    const rows = summary.groups.map((g) => [
+      g.id,
+      g.channels,
+      g.macsPerChannel,
+      g.parametersPerChannel,
+      g.layers.length > 3 ? `${g.layers.slice(0, 3).join(', ')} and ${g.layers.length - 3} more` : g.layers.join(', '),
+    ]);
+    lines.push('', formatTable(['prunable group', 'channels', 'MACs each', 'parameters each', 'layers'], rows));
+  }
+  for (const { layer, reason } of summary.locked) lines.push(`locked: ${layer}: ${reason}`);
+  for (const { node, op, reason } of summary.unsupported) lines.push(`unsupported: ${node} (${op}): ${reason}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,45 @@
+import { type Command, Option } from 'commander';
+import { trainModel } from '../../server/operations/train';
+import { SCHEDULES } from '../../training/schedule';
+import { runCommand } from '../io';
+import { type DataFlags, type JsonOption, addDataOptions, addJson, integer, nonNegative, positiveInteger } from '../options';
+import { formatPercent, formatTable } from '../table';
+
+interface TrainFlags extends DataFlags, JsonOption {
+  data: string;
+  output: string;
+  epochs: number;
+  batch: number;
+  lr: number;
+  optimiser: 'sgd' | 'adam' | 'adamw';
+  schedule: (typeof SCHEDULES)[number];
+  momentum: number;
+  nesterov?: boolean;
+  weightDecay: number;
+  seed: number;
+  augment?: boolean;
+  resume?: boolean;
+}
+
+export function defineTrain(program: Command): void {
+  const command = addDataOptions(program.command('train <model>').description('train or tune a classifier'))
+    .requiredOption('-o, --output <file>', 'where the trained model goes')
+    .option('--epochs <count>', 'passes over the training split', positiveInteger, 1)
+    .option('--batch <count>', 'samples in a step', positiveInteger, 128)
+    .option('--lr <rate>', 'learning rate (its peak when triangular)', nonNegative, 0.05)
+    .addOption(new Option('--optimiser <name>', 'update rule').choices(['sgd', 'adam', 'adamw']).default('sgd'))
+    .addOption(new Option('--schedule <name>', 'course of the learning rate').choices([...SCHEDULES]).default('cosine'))
+    .option('--momentum <factor>', 'momentum of SGD', nonNegative, 0.9)
+    .option('--nesterov', 'Nesterov momentum')
+    .option('--weight-decay <factor>', 'weight decay', nonNegative, 5e-4)
+    .option('--seed <number>', 'seed of shuffling, augmentation and dropout', integer, 1)
+    .option('--augment', 'random crop and horizontal flip')
+    .option('--resume', 'go on from the checkpoint beside the output');
+  addJson(command).action((model: string, options: TrainFlags) =>
+    runCommand(options, async (io) => {
+      const result = await trainModel(model, { ...options, learningRate: options.lr }, io);
+      const rows = result.epochs.map((e) => [String(e.epoch), e.loss.toFixed(4), formatPercent(e.accuracy), `${e.seconds.toFixed(1)} s`]);
+      return { document: result, text: `${formatTable(['epoch', 'loss', 'accuracy', 'time'], rows)}\nWrote ${options.output}` };
+    }),
+  );
+}

@@ -1,0 +1,82 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** Parsers turn text into values or say in one line what is wrong with it. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value <= 0) throw new InvalidArgumentError('It must be a positive whole number.');
+  return value;
+}
+
+export function integer(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+export function nonNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('It must be a number of at least zero.');
+  return value;
+}
+
+export function fraction(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('It must be a fraction above 0 and up to 1, the part that is kept.');
+  return value;
+}
+
+export function numberList(text: string): number[] {
+  const values = text.split(',').map(Number);
+  if (text.trim() === '' || values.some((v) => !Number.isFinite(v)))
+    throw new InvalidArgumentError('It must be numbers with commas between them.');
+  return values;
+}
+
+export function sizeList(text: string): number[] {
+  const values = numberList(text);
+  if (values.some((v) => !Number.isInteger(v) || v <= 0))
+    throw new InvalidArgumentError('It must be positive whole numbers with commas between them.');
+  return values;
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };
+
+/** "512MiB", "1.5GB", "1000000". */
+export function byteCount(text: string): number {
+  const parts = /^([\d.]+)\s*([KMG]?I?B?)$/i.exec(text.trim());
+  const unit = UNITS[(parts?.[2] ?? '').toUpperCase()];
+  const value = Number(parts?.[1]) * (unit ?? NaN);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a size such as 512MiB or 2GiB.');
+  return Math.floor(value);
+}
+
+export interface JsonOption {
+  json?: boolean;
+}
+
+export interface DataFlags {
+  data?: string;
+  mean?: number[];
+  std?: number[];
+  raw?: boolean;
+  limit?: number;
+  threads?: number;
+}
+
+/** The options every command that reads labelled data has. */
+export function addDataOptions(command: Command, required = true): Command {
+  const data = new Option(
+    '--data <where>',
+    'IDX or CIFAR folder, folder of class folders with images, .npz, or generated:shapes?classes=10&size=32&seed=1',
+  );
+  if (required) data.makeOptionMandatory();
+  return command
+    .addOption(data)
+    .option('--mean <list>', 'mean of each channel, after division by 255 unless --raw', numberList)
+    .option('--std <list>', 'standard deviation of each channel', numberList)
+    .option('--raw', 'do not divide 8-bit images by 255')
+    .option('--limit <count>', 'use only the first samples of the split', positiveInteger)
+    .option('--threads <count>', 'threads of the runtime (default: physical cores)', positiveInteger);
+}
+
+export const addJson = (command: Command): Command => command.option('--json', 'print one JSON document on stdout and nothing else');

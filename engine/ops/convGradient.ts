@@ -1,0 +1,180 @@
+import { intOf } from '../graph/graph';
+import { elementCount } from '../graph/tensor';
+import type { GradientContext } from './opRecord';
+import { type Window, resolveWindow, windowAttributes } from './shapeHelpers';
+
+interface ConvSizes extends Window {
+  readonly groups: number;
+  readonly batch: number;
+  readonly channels: number;
+  readonly filters: number;
+  readonly input: readonly number[];
+  readonly output: readonly number[];
+}
+
+/** Gradients of Conv for any rank, stride, dilation, padding and grouping, as ordinary operators. */
+export function convGradient(context: GradientContext): (string | undefined)[] {
+  const g = context.outputGradient(0);
+  if (!g) return [];
+  const sizes = sizesOf(context);
+  return [
+    context.wants(0) ? inputGradient(context, g, sizes) : undefined,
+    context.wants(1) ? weightGradient(context, g, sizes) : undefined,
+    context.wants(2) ? context.emit('ReduceSum', [g, context.ints([0, ...sizes.kernel.map((_, i) => i + 2)])], { keepdims: 0 }) : undefined,
+  ];
+}
+
+function sizesOf(context: GradientContext): ConvSizes {
+  const [batch = 1, channels = 1, ...input] = context.shape(context.input(0));
+  const [filters = 1, , ...kernel] = context.shape(context.input(1));
+  const window = resolveWindow(input, kernel, windowAttributes(context.node));
+  return { ...window, batch, channels, filters, input, output: context.shape(context.output(0)).slice(2), groups: intOf(context.node, 'group', 1) };
+}
+
+/** Stride 1: a convolution with the flipped, transposed weight; it is faster than ConvTranspose. Otherwise ConvTranspose. */
+function inputGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const { kernel, strides, dilations, pads, groups, input, output } = sizes;
+  const rank = kernel.length;
+  const extent = kernel.map((k, i) => (k - 1) * (dilations[i] ?? 1));
+  const flipped = [...extent.map((e, i) => e - (pads[i] ?? 0)), ...extent.map((e, i) => e - (pads[i + rank] ?? 0))];
+  if (strides.every((s) => s === 1) && flipped.every((p) => p >= 0))
+    return context.emit('Conv', [g, flippedWeight(context, sizes)], { kernel_shape: kernel, pads: flipped, dilations, group: groups });
+  const outputPadding = input.map((size, i) => size - (((output[i] ?? 1) - 1) * (strides[i] ?? 1) - (pads[i] ?? 0) - (pads[i + rank] ?? 0) + (extent[i] ?? 0) + 1));
+  return context.emit('ConvTranspose', [g, context.input(1)], { kernel_shape: kernel, strides, dilations, pads, group: groups, output_padding: outputPadding });
+}
+
+/** [K, C/g, k...] to [C, K/g, reversed k...]. */
+function flippedWeight(context: GradientContext, { kernel, groups, channels, filters }: ConvSizes): string {
+  const taps = elementCount(kernel);
+  const grouped = context.emit('Reshape', [context.input(1), context.ints([groups, filters / groups, channels / groups, taps])]);
+  const swapped = context.emit('Transpose', [grouped], { perm: [0, 2, 1, 3] });
+  const reversed = taps === 1 ? swapped : context.emit('Gather', [swapped, context.ints(Array.from({ length: taps }, (_, i) => taps - 1 - i))], { axis: 3 });
+  return context.emit('Reshape', [reversed, context.ints([channels, filters / groups, ...kernel])]);
+}
+
+function weightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const plane = sizes.kernel.length === 2 && sizes.groups === 1;
+  if (plane && sizes.pads.every((p) => p >= 0)) {
+    if (elementCount(sizes.kernel) === 1) return pointwiseWeightGradient(context, g, sizes);
+    if ([...sizes.strides, ...sizes.dilations].every((s) => s === 1)) return shiftedWeightGradient(context, g, sizes);
+    return patchWeightGradient(context, g, sizes);
+  }
+  return swappedWeightGradient(context, g, sizes);
+}
+
+/** 1x1: dW = sum over samples of G X^T over positions. */
+function pointwiseWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const { batch, channels, filters, kernel, output } = sizes;
+  const positions = elementCount(output);
+  const x = tap(context, paddedInput(context, sizes), sizes, [0, 0]);
+  const flatX = context.emit('Reshape', [x, context.ints([batch, channels, positions])]);
+  const flatG = context.emit('Reshape', [g, context.ints([batch, filters, positions])]);
+  return context.emit('Reshape', [batchedOuter(context, flatG, flatX), context.ints([filters, channels, ...kernel])]);
+}
+
+/** Strided or dilated planes: one copy of the input per kernel tap, one matrix product. */
+function patchWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const { batch, channels, filters, kernel, output } = sizes;
+  const [rows = 1, columns = 1] = kernel;
+  const padded = paddedInput(context, sizes);
+  const taps = Array.from({ length: rows * columns }, (_, i) => tap(context, padded, sizes, [Math.floor(i / columns), i % columns]));
+  const positions = elementCount(output);
+  const patches = context.emit('Reshape', [context.emit('Concat', taps, { axis: 1 }), context.ints([batch, taps.length * channels, positions])]);
+  const flatG = context.emit('Reshape', [g, context.ints([batch, filters, positions])]);
+  const product = context.emit('Reshape', [batchedOuter(context, flatG, patches), context.ints([filters, taps.length, channels])]);
+  return context.emit('Reshape', [context.emit('Transpose', [product], { perm: [0, 2, 1] }), context.ints([filters, channels, rows, columns])]);
+}
+
+/**
+ * Stride 1: column shifts of the input against row shifts of the gradient, so that kh + kw copies do the work of kh * kw
+ * (reference measurements: 10.8 ms against 23.0 ms for patches at batch 128, 16 channels, 32x32).
+ */
+function shiftedWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const { batch, channels, filters, kernel, output, input, pads } = sizes;
+  const [rows = 1, columns = 1] = kernel;
+  const height = (input[0] ?? 1) + (pads[0] ?? 0) + (pads[2] ?? 0);
+  const [outHeight = 1, outWidth = 1] = output;
+  const length = height * outWidth;
+  const merged = rows * columns * filters * channels > (rows * filters + columns * channels) * length;
+  const padded = paddedInput(context, sizes, merged);
+  const shifts = Array.from({ length: columns }, (_, j) => slice(context, padded, [3], [j], [j + outWidth], [1]));
+  const xs = context.emit('Concat', shifts, { axis: merged ? 0 : 1 });
+  if (!merged) {
+    const gs = shiftedRows(context, context.emit('Reshape', [g, context.ints([batch, filters, outHeight * outWidth])]), rows, outWidth);
+    const flatG = context.emit('Reshape', [gs, context.ints([batch, filters * rows, length])]);
+    const product = batchedOuter(context, flatG, context.emit('Reshape', [xs, context.ints([batch, columns * channels, length])]));
+    const taps = context.emit('Reshape', [product, context.ints([filters, rows, columns, channels])]);
+    return context.emit('Transpose', [taps], { perm: [0, 3, 1, 2] });
+  }
+  const swapped = context.emit('Transpose', [g], { perm: [1, 0, 2, 3] });
+  const samples = context.emit('Reshape', [swapped, context.ints([filters, batch, outHeight * outWidth])]);
+  const stacked = context.emit('Concat', rowShifts(context, samples, rows, outWidth), { axis: 0 });
+  const flatG = context.emit('Reshape', [stacked, context.ints([rows * filters, batch * length])]);
+  const flatX = context.emit('Reshape', [xs, context.ints([columns * channels, batch * length])]);
+  const product = context.emit('FusedMatMul', [flatG, flatX], { transB: 1 }, { domain: 'com.microsoft' });
+  const taps = context.emit('Reshape', [product, context.ints([rows, filters, columns, channels])]);
+  return context.emit('Transpose', [taps], { perm: [1, 3, 0, 2] });
+}
+
+/** [N, K, H*W] to [N, K, rows * (H + rows - 1) * W]: row i of copy r lies at i + r, zeros elsewhere. */
+function shiftedRows(context: GradientContext, g: string, rows: number, width: number): string {
+  const [n = 1, k = 1] = context.shape(g);
+  const zeros = (count: number): string[] => (count === 0 ? [] : [zeroTensor(context, [n, k, count * width])]);
+  const pieces = Array.from({ length: rows }, (_, r) => [...zeros(r), g, ...zeros(rows - 1 - r)]).flat();
+  return context.emit('Concat', pieces, { axis: 2 });
+}
+
+/** The same copies as separate tensors [K, N, (H + rows - 1) * W]. */
+function rowShifts(context: GradientContext, g: string, rows: number, width: number): string[] {
+  const [k = 1, n = 1] = context.shape(g);
+  const zeros = (count: number): string[] => (count === 0 ? [] : [zeroTensor(context, [k, n, count * width])]);
+  return Array.from({ length: rows }, (_, r) => (rows === 1 ? g : context.emit('Concat', [...zeros(r), g, ...zeros(rows - 1 - r)], { axis: 2 })));
+}
+
+const zeroTensor = (context: GradientContext, dims: readonly number[]): string => context.emit('ConstantOfShape', [context.ints(dims)]);
+
+/** Sum over the batch of A B^T: [N, A, L] and [N, B, L] to [A, B]. */
+function batchedOuter(context: GradientContext, a: string, b: string): string {
+  const product = context.emit('FusedMatMul', [a, b], { transB: 1 }, { domain: 'com.microsoft' });
+  return context.emit('ReduceSum', [product, context.ints([0])], { keepdims: 0 });
+}
+
+/** The input with its zero border, built by Concat (Pad is single-threaded); with `swapped` as [C, N, H, W]. */
+function paddedInput(context: GradientContext, { batch, channels, input, pads }: ConvSizes, swapped = false): string {
+  const x = swapped ? context.emit('Transpose', [context.input(0)], { perm: [1, 0, 2, 3] }) : context.input(0);
+  const lead = swapped ? [channels, batch] : [batch, channels];
+  const [height = 1, width = 1] = input;
+  const [top = 0, left = 0, bottom = 0, right = 0] = pads;
+  const border = (count: number, dims: readonly number[]): string[] => (count === 0 ? [] : [zeroTensor(context, dims)]);
+  const wide = left + right === 0 ? x : context.emit('Concat', [...border(left, [...lead, height, left]), x, ...border(right, [...lead, height, right])], { axis: 3 });
+  const full = width + left + right;
+  return top + bottom === 0 ? wide : context.emit('Concat', [...border(top, [...lead, top, full]), wide, ...border(bottom, [...lead, bottom, full])], { axis: 2 });
+}
+
+/** What one kernel tap sees: [N, C, Ho, Wo]. */
+function tap(context: GradientContext, padded: string, { strides, dilations, output }: ConvSizes, at: readonly [number, number]): string {
+  const begin = at.map((t, i) => t * (dilations[i] ?? 1));
+  const end = begin.map((b, i) => b + ((output[i] ?? 1) - 1) * (strides[i] ?? 1) + 1);
+  const shape = context.shape(padded);
+  const whole = strides.every((s) => s === 1) && begin.every((b) => b === 0) && end.every((e, i) => e === shape[i + 2]);
+  return whole ? padded : slice(context, padded, [2, 3], begin, end, strides);
+}
+
+const slice = (context: GradientContext, value: string, axes: readonly number[], begin: readonly number[], end: readonly number[], steps: readonly number[]): string =>
+  context.emit('Slice', [value, context.ints(begin), context.ints(end), context.ints(axes), context.ints(steps)]);
+
+/** Any rank and grouping: a convolution in which samples and channels have changed places, stride and dilation too. */
+function swappedWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const { batch, channels, kernel, input, output, groups, strides, dilations, pads } = sizes;
+  const perGroup = channels / groups;
+  const rank = kernel.length;
+  const grouped = context.emit('Reshape', [context.input(0), context.ints([batch, groups, perGroup, elementCount(input)])]);
+  const swapped = context.emit('Transpose', [grouped], { perm: [2, 1, 0, 3] });
+  const x = context.emit('Reshape', [swapped, context.ints([perGroup, groups * batch, ...input])]);
+  const filter = context.emit('Transpose', [g], { perm: [1, 0, ...kernel.map((_, i) => i + 2)] });
+  const full = context.emit('Conv', [x, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads, group: groups });
+  const exact = context.shape(full).slice(2).every((d, i) => d === kernel[i]);
+  const axes = kernel.map((_, i) => i + 2);
+  const cut = exact ? full : slice(context, full, axes, axes.map(() => 0), kernel, axes.map(() => 1));
+  return context.emit('Transpose', [cut], { perm: [1, 0, ...Array.from({ length: rank }, (_, i) => i + 2)] });
+}

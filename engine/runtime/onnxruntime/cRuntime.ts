@@ -1,0 +1,29 @@
+import type { Graph } from '../../graph/graph';
+import type { CompileOptions, Device, Runtime } from '../runtime';
+import { CProgram } from './cProgram';
+import { compiledBytes } from './compiledBytes';
+import { processorDevice } from './devices';
+import { openEnvironment, type Environment } from './environment';
+import { Session } from './session';
+
+/** onnxruntime through its C API: no copies, runs off the calling thread, cancel. */
+export class CRuntime implements Runtime {
+  readonly name: string;
+  readonly devices: readonly Device[] = [processorDevice()];
+  readonly #environment: Environment;
+
+  /** @throws SurgeryError 'runtime-failed' when the platform has no library. */
+  constructor() {
+    this.#environment = openEnvironment();
+    this.name = `onnxruntime ${this.#environment.library.version}`;
+  }
+
+  async compile(graph: Graph, options: CompileOptions = {}): Promise<CProgram> {
+    return this.compileBytes(await compiledBytes(graph), options, graph.name);
+  }
+
+  async compileBytes(bytes: Uint8Array, options: CompileOptions = {}, label = 'The model'): Promise<CProgram> {
+    const session = await Session.create(this.#environment, bytes, label, options);
+    return new CProgram(this.#environment, session, label);
+  }
+}

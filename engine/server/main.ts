@@ -1,0 +1,42 @@
+import { IPCMessageReader, IPCMessageWriter, type MessageConnection, ResponseError, createMessageConnection } from 'vscode-jsonrpc/node';
+import type { EngineRequests } from '../contract/protocol';
+import { SurgeryError, type SurgeryErrorCode } from '../graph/errors';
+import { type Handlers, createHandlers } from './handlers';
+import { Jobs } from './jobs';
+
+/** JSON-RPC's range for errors that an application defines. */
+const APPLICATION_ERROR = -32000;
+const RETRYABLE: ReadonlySet<SurgeryErrorCode> = new Set(['runtime-failed', 'internal']);
+
+/** The engine process: answers requests on its IPC channel until the parent goes away. */
+function serve(): void {
+  const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
+  const jobs = new Jobs((progress) => void connection.sendNotification('job/progress', progress));
+  const log = (level: 'info' | 'warn' | 'error', message: string): void =>
+    void connection.sendNotification('engine/log', { level, message });
+  register(connection, createHandlers(jobs, log));
+  connection.onNotification('job/cancel', ({ job }: { job: string }) => jobs.cancel(job));
+  connection.onClose(() => process.exit(0));
+  process.once('disconnect', () => process.exit(0));
+  connection.listen();
+}
+
+function register(connection: MessageConnection, handlers: Handlers): void {
+  for (const method of Object.keys(handlers) as (keyof EngineRequests)[])
+    connection.onRequest(method, async (params: never) => {
+      try {
+        return await handlers[method](params);
+      } catch (error) {
+        throw toResponseError(error);
+      }
+    });
+}
+
+function toResponseError(error: unknown): ResponseError<unknown> {
+  const known =
+    error instanceof SurgeryError ? error : new SurgeryError('internal', error instanceof Error ? error.message : String(error));
+  const data = { code: known.code, message: known.message, details: known.details, retryable: RETRYABLE.has(known.code) };
+  return new ResponseError(APPLICATION_ERROR, known.message, data);
+}
+
+serve();

@@ -1,0 +1,98 @@
+import type { Optimiser } from '../autodiff/optimiser';
+import { SurgeryError } from '../graph/errors';
+import type { Graph } from '../graph/graph';
+import type { Runtime } from '../runtime/runtime';
+import { type Batch, evaluate } from './evaluate';
+import { type ScheduleOptions, learningRate } from './schedule';
+import { Trainer, type TrainerState } from './trainer';
+
+/** Where batches come from; each is used up before the next is asked for. */
+export interface BatchSource {
+  readonly stepsPerEpoch: number;
+  /** Full batches of one epoch, in an order that depends on the seed and the epoch only. */
+  train(epoch: number): AsyncIterable<Batch>;
+  /** The samples held out for testing; undefined when there are none. */
+  test?(): AsyncIterable<Batch>;
+}
+
+export interface TrainOptions {
+  readonly epochs: number;
+  readonly batch: number;
+  readonly optimiser: Optimiser;
+  readonly schedule: ScheduleOptions;
+  readonly seed?: number;
+  readonly parameters?: readonly string[];
+  readonly l1?: ReadonlyMap<string, number>;
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  /** Goes on from the end of an epoch. */
+  readonly resume?: { readonly epoch: number; readonly state: TrainerState };
+  onStep?(step: number, total: number, loss: number): void;
+  onEpoch?(result: EpochResult, trainer: Trainer): void | Promise<void>;
+}
+
+export interface EpochResult {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean training loss, and accuracy on the training batches as they were seen. */
+  readonly loss: number;
+  readonly trainAccuracy: number;
+  /** Accuracy on the test split, or on the training batches when there is none. */
+  readonly accuracy: number;
+  readonly testLoss?: number;
+  readonly seconds: number;
+}
+
+/** Trains a copy of the network; the one given does not change. */
+export async function train(
+  runtime: Runtime,
+  network: Graph,
+  source: BatchSource,
+  options: TrainOptions,
+): Promise<{ network: Graph; epochs: EpochResult[] }> {
+  if (source.stepsPerEpoch === 0) throw new SurgeryError('option-invalid', `--batch ${options.batch} is more than the data has`);
+  const trainer = await Trainer.create(runtime, network, options);
+  try {
+    if (options.resume) trainer.importState(options.resume.state);
+    const epochs: EpochResult[] = [];
+    for (let epoch = options.resume?.epoch ?? 0; epoch < options.epochs; epoch++) {
+      const result = await runEpoch(runtime, trainer, source, options, epoch);
+      epochs.push(result);
+      await options.onEpoch?.(result, trainer);
+    }
+    return { network: trainer.weights(), epochs };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+async function runEpoch(
+  runtime: Runtime,
+  trainer: Trainer,
+  source: BatchSource,
+  options: TrainOptions,
+  epoch: number,
+): Promise<EpochResult> {
+  const start = performance.now();
+  const total = source.stepsPerEpoch * options.epochs;
+  const sums = { loss: 0, correct: 0, steps: 0 };
+  for await (const { x, y } of source.train(epoch)) {
+    const step = epoch * source.stepsPerEpoch + sums.steps;
+    const { loss, correct } = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal);
+    sums.loss += loss;
+    sums.correct += correct;
+    sums.steps++;
+    options.onStep?.(step + 1, total, loss);
+  }
+  const seconds = (performance.now() - start) / 1000;
+  const trainAccuracy = sums.correct / (sums.steps * options.batch);
+  const test = source.test ? await evaluate(runtime, trainer.weights(), source.test(), options) : undefined;
+  return {
+    epoch: epoch + 1,
+    loss: sums.loss / sums.steps,
+    trainAccuracy,
+    accuracy: test?.accuracy ?? trainAccuracy,
+    ...(test ? { testLoss: test.loss } : {}),
+    seconds,
+  };
+}

@@ -1,0 +1,156 @@
+import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
+import { type DropoutMask, type TrainingGraph, buildTrainingGraph, initialState } from '../autodiff/trainingGraph';
+import { SurgeryError } from '../graph/errors';
+import { type Graph, copyGraph } from '../graph/graph';
+import { Random } from '../graph/random';
+import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
+import type { Program, Runtime } from '../runtime/runtime';
+
+export interface TrainerOptions {
+  readonly batch: number;
+  readonly optimiser: Optimiser;
+  /** Seed of the dropout masks. */
+  readonly seed?: number;
+  /** Parameters that change; all when left out. */
+  readonly parameters?: readonly string[];
+  /** Strength of an L1 term by parameter. */
+  readonly l1?: ReadonlyMap<string, number>;
+  readonly threads?: number;
+  readonly profile?: boolean;
+}
+
+export interface StepResult {
+  /** Mean loss of the batch, before the update. */
+  readonly loss: number;
+  readonly correct: number;
+}
+
+/** Everything a run needs to go on bit for bit: tensors by name and the number of steps done. */
+export interface TrainerState {
+  readonly step: number;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** A compiled training step with its weights. New weights are written beside the old ones and the two change places, so nothing is copied. */
+export class Trainer {
+  private step_ = 0;
+  private readonly random: Random;
+  private readonly scalars: Map<string, Tensor & { data: Float32Array }>;
+  private readonly results: Map<string, Tensor>;
+
+  private constructor(
+    private readonly network: Graph,
+    private readonly compiled: TrainingGraph,
+    private readonly program: Program,
+    private readonly options: TrainerOptions,
+    private current: Map<string, Tensor>,
+    private next: Map<string, Tensor>,
+  ) {
+    this.random = new Random(options.seed ?? 1);
+    this.scalars = new Map(scalarInputs(compiled.step).map((name) => [name, float32([])]));
+    this.results = new Map<string, Tensor>([
+      [compiled.loss, float32([])],
+      [compiled.correct, { type: 'int64', dims: [], data: new BigInt64Array(1) }],
+    ]);
+  }
+
+  static async create(runtime: Runtime, network: Graph, options: TrainerOptions): Promise<Trainer> {
+    const compiled = buildTrainingGraph(network, { ...options, training: true });
+    const program = await runtime.compile(compiled.graph, { threads: options.threads, profile: options.profile });
+    const current = initialState(compiled.state);
+    for (const name of compiled.updated.keys()) current.set(name, copyTensor(network.initializers.get(name) as Tensor));
+    const next = new Map(
+      [...current].map(([name, tensor]) => [name, { ...tensor, data: newArray(tensor.type, elementCount(tensor.dims)) }]),
+    );
+    return new Trainer(network, compiled, program, options, current, next);
+  }
+
+  get steps(): number {
+    return this.step_;
+  }
+
+  /** Loss and update on one batch: x [batch, ...] as the network takes it, y [batch] int64. */
+  async step(x: Tensor, y: Tensor, learningRate: number, signal?: AbortSignal): Promise<StepResult> {
+    const { compiled } = this;
+    this.setScalars(learningRate);
+    const feeds = new Map<string, Tensor>([...this.current, ...this.scalars, [compiled.x, x], [compiled.y, y]]);
+    for (const mask of compiled.masks) feeds.set(mask.input, this.drawMask(mask));
+    await this.program.run(feeds, { signal, into: this.outputTensors() });
+    [this.current, this.next] = [this.next, this.current];
+    this.step_++;
+    const loss = Number((this.results.get(compiled.loss) as Tensor).data[0]);
+    if (!Number.isFinite(loss))
+      throw new SurgeryError('runtime-failed', `The loss became ${loss} at step ${this.step_}; lower the learning rate`);
+    return { loss, correct: Number((this.results.get(compiled.correct) as Tensor).data[0]) };
+  }
+
+  /** The network with the weights as they are now. */
+  weights(): Graph {
+    const graph = copyGraph(this.network);
+    for (const name of this.compiled.updated.keys()) graph.initializers.set(name, copyTensor(this.current.get(name) as Tensor));
+    return graph;
+  }
+
+  exportState(): TrainerState {
+    return { step: this.step_, tensors: new Map([...this.current].map(([name, tensor]) => [name, copyTensor(tensor)])) };
+  }
+
+  importState(state: TrainerState): void {
+    for (const [name, tensor] of this.current) {
+      const saved = state.tensors.get(name);
+      if (!saved || elementCount(saved.dims) !== elementCount(tensor.dims))
+        throw new SurgeryError(
+          'option-invalid',
+          `The checkpoint does not fit this network: ${name} is ${saved ? 'of another shape' : 'missing'}`,
+        );
+      (tensor.data as Float32Array).set(saved.data as Float32Array);
+    }
+    while (this.step_ < state.step) this.skipStep();
+  }
+
+  profile(): Map<string, number> | undefined {
+    return this.program.profile?.();
+  }
+
+  dispose(): void {
+    this.program.dispose();
+  }
+
+  private outputTensors(): Map<string, Tensor> {
+    const into = new Map(this.results);
+    for (const [name, output] of this.compiled.updated) into.set(output, this.next.get(name) as Tensor);
+    for (const slot of this.compiled.state) into.set(slot.output, this.next.get(slot.input) as Tensor);
+    return into;
+  }
+
+  private setScalars(learningRate: number): void {
+    const { step } = this.compiled;
+    if (!step) return;
+    const { optimiser } = this.options;
+    const set = (name: string | undefined, value: number): void => {
+      const tensor = name === undefined ? undefined : this.scalars.get(name);
+      if (tensor) tensor.data[0] = value;
+    };
+    set(step.learningRate, learningRate);
+    if (optimiser.kind === 'sgd') return;
+    set(step.correction1, 1 / (1 - (optimiser.beta1 ?? 0.9) ** (this.step_ + 1)));
+    set(step.correction2, 1 / (1 - (optimiser.beta2 ?? 0.999) ** (this.step_ + 1)));
+  }
+
+  private drawMask({ dims, ratio }: DropoutMask): Tensor {
+    const tensor = float32(dims);
+    for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = this.random.uniform() < ratio ? 0 : 1 / (1 - ratio);
+    return tensor;
+  }
+
+  /** Draws what a step would have drawn, so that a resumed run goes on with the same masks. */
+  private skipStep(): void {
+    this.compiled.masks.forEach((mask) => this.drawMask(mask));
+    this.step_++;
+  }
+}
+
+const scalarInputs = (step: StepInputs | undefined): string[] =>
+  [step?.learningRate, step?.correction1, step?.correction2].filter((name): name is string => name !== undefined);
+
+const copyTensor = (tensor: Tensor): Tensor => ({ ...tensor, data: (tensor.data as Float32Array).slice() });
