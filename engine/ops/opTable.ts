@@ -1,7 +1,32 @@
+import { activationRecords } from './activations';
+import { arithmeticRecords } from './arithmetic';
+import { batchNormalization } from './batchNormalization';
+import { comparisonRecords } from './comparison';
+import { conv } from './conv';
+import { convTranspose } from './convTranspose';
+import { fusedMatMul, gemm, matMul } from './gemm';
+import { movementRecords } from './movement';
 import type { OpRecord } from './opRecord';
+import { poolingRecords } from './pooling';
+import { reductionRecords } from './reduction';
+import { shapeRecords } from './shape';
 
 /** Every record, grouped by family in the file that holds it. */
-const RECORDS: readonly OpRecord[] = [];
+const RECORDS: readonly OpRecord[] = [
+  conv,
+  convTranspose,
+  gemm,
+  matMul,
+  fusedMatMul,
+  batchNormalization,
+  ...poolingRecords,
+  ...activationRecords,
+  ...arithmeticRecords,
+  ...comparisonRecords,
+  ...reductionRecords,
+  ...shapeRecords,
+  ...movementRecords,
+];
 
 const byName = new Map<string, OpRecord[]>();
 for (const record of RECORDS) {
