@@ -3,8 +3,16 @@ import { elementCount } from '../graph/tensor';
 /** What the axes of one sample mean: channel, height, width; time, feature; or a plain list of features. */
 export type SampleLayout = 'CHW' | 'TF' | 'F';
 
-/** Labelled samples of one shape. */
-export interface Split {
+/** What one sample looks like. */
+export interface SampleForm {
+  readonly layout: SampleLayout;
+  readonly sampleShape: readonly number[];
+  /** Elements as stored; 8-bit elements are divided by 255 unless raw values are asked for. */
+  readonly element: 'uint8' | 'float32';
+}
+
+/** Labelled samples of one form. */
+export interface Split extends SampleForm {
   readonly count: number;
   /** Class of each sample, from 0. */
   readonly labels: Int32Array;
@@ -12,13 +20,9 @@ export interface Split {
   read(i: number): Uint8Array | Float32Array;
 }
 
-export interface Dataset {
+export interface Dataset extends SampleForm {
   readonly name: string;
   readonly classes: readonly string[];
-  readonly layout: SampleLayout;
-  readonly sampleShape: readonly number[];
-  /** Elements as stored; 8-bit elements are divided by 255 unless raw values are asked for. */
-  readonly element: 'uint8' | 'float32';
   readonly train: Split;
   readonly test: Split;
   /** What was found and decided: format, layout on disk, how the split was made. */
@@ -30,30 +34,37 @@ export interface OpenOptions {
   readonly holdout?: number;
   /** Height and width that images of a folder are scaled and cropped to; by default all must have the size of the first. */
   readonly imageSize?: readonly [number, number];
-  /** Order of the axes of image arrays in an .npz; told from the shape by default. */
+  /** Order of the axes of image arrays; told from the shape by default. */
   readonly axes?: 'CHW' | 'HWC' | 'TF';
 }
 
-/** Number of channels that --mean and --std speak of, and elements between two of one channel. */
-export function channelsOf(layout: SampleLayout, shape: readonly number[]): { channels: number; inner: number } {
-  if (layout === 'CHW') return { channels: shape[0] ?? 1, inner: elementCount(shape.slice(1)) };
-  return { channels: shape.at(-1) ?? 1, inner: 1 };
+/** A data set from its splits, which have the same form. */
+export function datasetOf(name: string, classes: readonly string[], train: Split, test: Split, notes: readonly string[]): Dataset {
+  const { layout, sampleShape, element } = train;
+  return { name, classes, layout, sampleShape, element, train, test, notes };
+}
+
+/** Number of channels that --mean and --std speak of: colour channels of images, features of sequences and vectors. */
+export function channelsOf({ layout, sampleShape }: SampleForm): number {
+  return (layout === 'CHW' ? sampleShape[0] : sampleShape.at(-1)) ?? 1;
 }
 
 /** Samples that lie one after the other in one array. */
-export function arraySplit(data: Uint8Array | Float32Array, labels: Int32Array): Split {
-  const size = labels.length === 0 ? 0 : data.length / labels.length;
-  return { count: labels.length, labels, read: (i) => data.subarray(i * size, (i + 1) * size) };
+export function arraySplit(form: { layout: SampleLayout; sampleShape: readonly number[] }, data: Uint8Array | Float32Array, labels: Int32Array): Split {
+  const { layout, sampleShape } = form;
+  const size = elementCount(sampleShape);
+  const element = data instanceof Uint8Array ? 'uint8' : 'float32';
+  return { layout, sampleShape, element, count: labels.length, labels, read: (i) => data.subarray(i * size, (i + 1) * size) };
 }
 
 /** The samples at the given positions. */
 export function subset(split: Split, positions: Uint32Array): Split {
   const labels = Int32Array.from(positions, (p) => split.labels[p] ?? 0);
-  return { count: positions.length, labels, read: (i) => split.read(positions[i] ?? 0) };
+  return { ...split, count: positions.length, labels, read: (i) => split.read(positions[i] ?? 0) };
 }
 
 /** The first `count` samples, or all. */
 export function firstOf(split: Split, count = Infinity): Split {
   if (count >= split.count) return split;
-  return { count, labels: split.labels.subarray(0, count), read: (i) => split.read(i) };
+  return { ...split, count, labels: split.labels.subarray(0, count), read: (i) => split.read(i) };
 }

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SurgeryError } from '../graph/errors';
 import { elementCount } from '../graph/tensor';
-import { type Dataset, type OpenOptions, type Split, arraySplit } from './dataset';
+import { type Dataset, type OpenOptions, type Split, arraySplit, datasetOf } from './dataset';
 import { malformed, readData } from './fileBytes';
 import { arrangeSamples, classNames, toLabels } from './arrange';
 import { holdOut } from './split';
@@ -13,46 +13,35 @@ export interface IdxArray {
   readonly data: Uint8Array | Float32Array | Int32Array;
 }
 
-const IMAGES = /^(.*?)(train|t10k|test)(.*)[-.]idx(\d)-(ubyte|byte|short|int|float|double)(\.gz)?$/i;
+const IDX_NAME = /(train|t10k|test).*[-.]idx\d-(ubyte|byte|short|int|float|double)(\.gz)?$/i;
 
-export const isIdxFolder = (directory: string): boolean => readdirSync(directory).some((name) => IMAGES.test(name));
+export const isIdxFolder = (directory: string): boolean => readdirSync(directory).some((name) => IDX_NAME.test(name));
 
 export function openIdxFolder(directory: string, options: OpenOptions): Dataset {
-  const files = readdirSync(directory).sort();
-  const load = (which: RegExp): { images: IdxArray; labels: IdxArray; file: string; labelFile: string } | undefined => {
-    const find = (kind: RegExp): string | undefined => files.find((f) => IMAGES.test(f) && which.test(f) && kind.test(f));
-    const images = find(/image/i);
-    const labels = find(/label/i);
-    if (!images && !labels) return undefined;
-    if (!images || !labels)
-      throw new SurgeryError('data-malformed', `${directory} has ${images ?? labels ?? ''} but not its ${images ? 'labels' : 'images'} beside it`);
-    const [file, labelFile] = [join(directory, images), join(directory, labels)];
-    return { images: parseIdx(readData(file), file), labels: parseIdx(readData(labelFile), labelFile), file, labelFile };
-  };
-  const train = load(/train/i);
-  const test = load(/t10k|test/i);
-  const first = train ?? test;
-  if (!first) throw new SurgeryError('data-malformed', `${directory} has no pair of IDX image and label files`);
-  const arranged = [train, test].map((part) => part && arrangeSamples(part.images.dims, part.images.data, part.file, options.axes));
-  const labels = [train, test].map((part) => part && toLabels(part.labels.data, part.images.dims[0] ?? 0, part.labelFile));
-  const splits = arranged.map((a, i): Split | undefined => a && arraySplit(a.data, labels[i] ?? new Int32Array()));
-  const [a, b] = arranged;
-  const shape = a ?? b;
-  if (!shape) throw new SurgeryError('data-malformed', `${directory} has no images`);
-  if (a && b && a.sampleShape.join() !== b.sampleShape.join())
-    throw malformed(test?.file ?? directory, 4, `has samples of ${b.sampleShape.join(' x ')}; the training file has ${a.sampleShape.join(' x ')}`);
-  const only = splits[0] ?? splits[1];
-  const made = splits[0] && splits[1] ? { train: splits[0], test: splits[1], note: 'split: as in the files' } : holdOut(only as Split, options.holdout ?? 0.2);
-  return {
-    name: directory,
-    classes: classNames(labels),
-    layout: shape.layout,
-    sampleShape: shape.sampleShape,
-    element: shape.data instanceof Uint8Array ? 'uint8' : 'float32',
-    train: made.train,
-    test: made.test,
-    notes: ['format: IDX', shape.note, made.note],
-  };
+  const train = openPair(directory, /train/i, options);
+  const test = openPair(directory, /t10k|test/i, options);
+  const only = train ?? test;
+  if (!only) throw new SurgeryError('data-malformed', `${directory} has no pair of IDX image and label files`);
+  if (train && test && train.split.sampleShape.join() !== test.split.sampleShape.join())
+    throw malformed(test.file, 4, `has samples of ${test.split.sampleShape.join(' x ')}; the training file has ${train.split.sampleShape.join(' x ')}`);
+  const splits = train && test ? { train: train.split, test: test.split, note: 'split: as in the files' } : holdOut(only.split, options.holdout);
+  const classes = classNames([train?.split.labels, test?.split.labels]);
+  return datasetOf(directory, classes, splits.train, splits.test, ['format: IDX', only.note, splits.note]);
+}
+
+function openPair(directory: string, which: RegExp, options: OpenOptions): { split: Split; file: string; note: string } | undefined {
+  const files = readdirSync(directory).filter((name) => IDX_NAME.test(name) && which.test(name)).sort();
+  const images = files.find((name) => /image/i.test(name));
+  const labels = files.find((name) => /label/i.test(name));
+  if (!images && !labels) return undefined;
+  if (!images || !labels)
+    throw new SurgeryError('data-malformed', `${directory} has ${images ?? labels ?? ''} but not the ${images ? 'labels' : 'images'} that belong to it`);
+  const file = join(directory, images);
+  const labelFile = join(directory, labels);
+  const samples = parseIdx(readData(file), file);
+  const arranged = arrangeSamples(samples.dims, samples.data, file, options.axes);
+  const classes = toLabels(parseIdx(readData(labelFile), labelFile).data, samples.dims[0] ?? 0, labelFile);
+  return { split: arraySplit(arranged, arranged.data, classes), file, note: arranged.note };
 }
 
 /** Throws SurgeryError 'data-malformed' with the offset of what is wrong. */

@@ -5,7 +5,7 @@ import { type Split, subset } from './dataset';
 const SPLIT_SEED = 20;
 
 /** Holds out a fraction of each class, the same samples every time. A fraction of 0 trains and tests on everything. */
-export function holdOut(all: Split, fraction: number): { train: Split; test: Split; note: string } {
+export function holdOut(all: Split, fraction = 0.2): { train: Split; test: Split; note: string } {
   if (!(fraction >= 0 && fraction < 1)) throw new SurgeryError('option-invalid', `The held-out fraction ${fraction} is not in [0, 1)`);
   if (fraction === 0) return { train: all, test: all, note: 'split: none; training and testing use all samples' };
   const order = new Random(SPLIT_SEED).permutation(all.count);

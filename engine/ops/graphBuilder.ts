@@ -1,5 +1,5 @@
 import { SurgeryError } from '../graph/errors';
-import { isStatic } from '../graph/dims';
+import { type Shape, isStatic } from '../graph/dims';
 import type { AttributeValue, Graph, NamedValue, Node, ValueType } from '../graph/graph';
 import { newGraph } from '../graph/graph';
 import { type ElementType, type Tensor, bytesOf, float32, int64 } from '../graph/tensor';
@@ -18,7 +18,7 @@ export class GraphBuilder implements Emitter {
     this.graph = newGraph(name, opset);
   }
 
-  input(name: string, dims: readonly number[], type: ElementType = 'float32'): string {
+  input(name: string, dims: Shape, type: ElementType = 'float32'): string {
     this.graph.inputs.push({ name, type, shape: dims });
     this.types.set(name, { type, shape: dims });
     return name;
