@@ -311,17 +311,32 @@ const pad: OpRecord = {
     const begin = pads.slice(0, x.length);
     return [context.emit('Slice', [g, context.ints(begin), context.ints(x.map((d, i) => d + (begin[i] ?? 0)))])];
   },
-  /** Along a padded axis the new border positions are nobody's channels and go nowhere. */
+  /** Inner positions are those of the input; the border's constant channels follow whatever they meet later. */
   coupling(context) {
     const [x, y] = [context.inputShape(0), context.outputShape(0)];
     const tensor = context.constant(1);
     const pads = intsOf(context.node, 'pads') ?? (tensor && numbersOf(tensor));
+    const shifts = pads?.length === 2 * x.length && pads.every((p) => p >= 0) && stringOf(context.node, 'mode', 'constant') === 'constant';
     x.forEach((size, i) => {
-      if (size === y[i]) return context.tie(context.in(0, i), context.out(0, i));
-      if (!pads || context.input(3)) return;
-      context.lock(context.out(0, i), 'Pad adds positions along them');
-      context.lock(context.in(0, i), 'Pad adds positions along them');
+      if (size === y[i]) context.tie(context.in(0, i), context.out(0, i));
+      else if (shifts) context.tie(context.in(0, i), context.out(0, i), (position) => position + (pads[i] ?? 0));
     });
+  },
+  rewrite(context) {
+    const tensor = context.constant(1);
+    const pads = intsOf(context.node, 'pads') ?? (tensor && numbersOf(tensor));
+    const x = context.inputShape(0);
+    if (!pads) return;
+    const adjusted = [...pads];
+    x.forEach((size, i) => {
+      const kept = context.keptOut(0, i);
+      const begin = pads[i] ?? 0;
+      if (!kept || size === context.outputShape(0)[i]) return;
+      adjusted[i] = kept.filter((p) => p < begin).length;
+      adjusted[i + x.length] = kept.filter((p) => p >= begin + size).length;
+    });
+    if (tensor) context.setConstant(1, int64([adjusted.length], adjusted));
+    else context.setAttribute('pads', adjusted);
   },
 };
 

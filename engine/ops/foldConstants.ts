@@ -1,0 +1,61 @@
+import { isKnown } from '../graph/dims';
+import { type Graph, type Node, copyGraph } from '../graph/graph';
+import { type Tensor, float32, int64 } from '../graph/tensor';
+import type { InferredTypes } from './inferShapes';
+
+/**
+ * The same network with Constant nodes and shape arithmetic whose result is known turned into initializers, and without the
+ * nodes that nobody reads any more. Arithmetic on a symbolic batch stays.
+ */
+export function foldConstants(graph: Graph, inferred: InferredTypes): Graph {
+  const result = copyGraph(graph);
+  result.nodes = result.nodes.filter((node) => !foldNode(node, result, inferred));
+  removeUnread(result);
+  return result;
+}
+
+function foldNode(node: Node, graph: Graph, inferred: InferredTypes): boolean {
+  const [output] = node.outputs;
+  if (!output || node.outputs.length !== 1 || graph.outputs.some((o) => o.name === output)) return false;
+  const tensor = node.op === 'Constant' ? constantTensor(node) : (passedOn(node, graph) ?? knownTensor(output, inferred));
+  if (!tensor) return false;
+  graph.initializers.set(output, tensor);
+  return true;
+}
+
+function constantTensor(node: Node): Tensor | undefined {
+  for (const attribute of node.attributes.values()) {
+    if (attribute.kind === 'tensor') return attribute.value;
+    if (attribute.kind === 'int') return int64([], [attribute.value]);
+    if (attribute.kind === 'ints') return int64([attribute.value.length], attribute.value);
+    if (attribute.kind === 'float') return float32([], [attribute.value]);
+    if (attribute.kind === 'floats') return float32([attribute.value.length], attribute.value);
+  }
+  return undefined;
+}
+
+/** PyTorch's exporter shares equal weights through Identity. */
+const passedOn = (node: Node, graph: Graph): Tensor | undefined => (node.op === 'Identity' ? graph.initializers.get(node.inputs[0] ?? '') : undefined);
+
+function knownTensor(output: string, inferred: InferredTypes): Tensor | undefined {
+  const known = inferred.known.get(output);
+  if (!known || inferred.types.get(output)?.type !== 'int64' || !known.elements.every((e) => isKnown(e) && Number.isInteger(e))) return undefined;
+  return int64(known.dims, known.elements as number[]);
+}
+
+function removeUnread(graph: Graph): void {
+  const read = new Set(graph.outputs.map((o) => o.name));
+  const kept = [...graph.nodes].reverse().filter((node) => {
+    if (!node.outputs.some((o) => read.has(o))) return false;
+    for (const name of namesIn(node)) read.add(name);
+    return true;
+  });
+  graph.nodes = kept.reverse();
+  for (const name of graph.initializers.keys()) if (!read.has(name) && !graph.inputs.some((i) => i.name === name)) graph.initializers.delete(name);
+}
+
+/** Inputs of a node and whatever its subgraphs may read from outside. */
+function namesIn(node: Node): string[] {
+  const inner = [...node.attributes.values()].flatMap((a) => (a.kind === 'graph' ? [...a.value.nodes.flatMap(namesIn), ...a.value.outputs.map((o) => o.name)] : []));
+  return [...node.inputs, ...inner];
+}

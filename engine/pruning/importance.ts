@@ -1,0 +1,146 @@
+import { buildTrainingGraph } from '../autodiff/trainingGraph';
+import type { Criterion } from '../contract/models';
+import { SurgeryError } from '../graph/errors';
+import { type Graph, type Node, consumersOf } from '../graph/graph';
+import { Random } from '../graph/random';
+import { type Tensor, elementCount } from '../graph/tensor';
+import type { Runtime } from '../runtime/runtime';
+import type { Batch } from '../training/evaluate';
+import type { ChannelGroup, PrunableNetwork } from './channelGroups';
+import { type Gate, insertGates } from './gates';
+
+export const CRITERIA: readonly Criterion[] = ['gate-taylor', 'l1', 'l2', 'bn-scale', 'fpgm', 'lamp', 'random'];
+
+export interface GroupScores {
+  readonly group: string;
+  /** By channel; larger is more important. */
+  readonly scores: readonly number[];
+  /** First-order change of the loss when the channel goes; gate-taylor only. */
+  readonly lossChange?: readonly number[];
+}
+
+export interface TaylorOptions {
+  readonly batch: number;
+  readonly batches: number;
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  onBatch?(done: number): void;
+}
+
+/**
+ * Gate Decorator's importance: sum over mini-batches of |dL/dphi * phi|, summed over the layers of a group (papers.md 3.1).
+ * Batch norm uses its running statistics.
+ */
+export async function gateTaylorScores(
+  runtime: Runtime,
+  network: PrunableNetwork,
+  batches: AsyncIterable<Batch>,
+  options: TaylorOptions,
+): Promise<{ groups: GroupScores[]; loss: number; batches: number }> {
+  const { graph, gates } = insertGates(network);
+  const names = [...gates.values()].flat().map((gate) => gate.name);
+  const training = buildTrainingGraph(graph, { batch: options.batch, training: false, parameters: names });
+  const program = await runtime.compile(training.graph, { threads: options.threads });
+  const sums = new Map(names.map((name) => [name, { absolute: new Float64Array(gateSize(graph, name)), signed: new Float64Array(gateSize(graph, name)) }]));
+  let [done, loss] = [0, 0];
+  try {
+    for await (const { x, y } of batches) {
+      const result = await program.run(new Map([[training.x, x], [training.y, y]]), { signal: options.signal });
+      loss += Number(result.get(training.loss)?.data[0]);
+      for (const [name, output] of training.gradients) addGradient(sums.get(name), result.get(output));
+      options.onBatch?.(++done);
+      if (done >= options.batches) break;
+    }
+  } finally {
+    program.dispose();
+  }
+  if (done === 0) throw new SurgeryError('data-malformed', `The data has fewer than ${options.batch} samples, not enough for one batch`);
+  const groups = network.groups.map((group) => foldGates(group, gates.get(group.id) ?? [], sums, done));
+  return { groups, loss: loss / done, batches: done };
+}
+
+const gateSize = (graph: Graph, name: string): number => elementCount(graph.initializers.get(name)?.dims ?? []);
+
+interface GateSums {
+  readonly absolute: Float64Array;
+  readonly signed: Float64Array;
+}
+
+function addGradient(sums: GateSums | undefined, gradient: Tensor | undefined): void {
+  if (!sums || !gradient) return;
+  const data = gradient.data as Float32Array;
+  for (let i = 0; i < data.length; i++) {
+    sums.absolute[i] = (sums.absolute[i] as number) + Math.abs(data[i] as number);
+    sums.signed[i] = (sums.signed[i] as number) + (data[i] as number);
+  }
+}
+
+function foldGates(group: ChannelGroup, gates: readonly Gate[], sums: ReadonlyMap<string, GateSums>, batches: number): GroupScores {
+  const scores = new Array<number>(group.channels.length).fill(0);
+  const lossChange = new Array<number>(group.channels.length).fill(0);
+  for (const gate of gates)
+    gate.channelAt.forEach((channel, position) => {
+      const sum = sums.get(gate.name);
+      if (channel < 0 || !sum) return;
+      scores[channel] = (scores[channel] ?? 0) + (sum.absolute[position] ?? 0);
+      lossChange[channel] = (lossChange[channel] ?? 0) - (sum.signed[position] ?? 0) / batches;
+    });
+  return { group: group.id, scores, lossChange };
+}
+
+/** Scores that need no data: weight norms (Li et al. 2017), batch norm scales (Liu et al. 2017), FPGM (He et al. 2019), LAMP (Lee et al. 2021), random. */
+export function weightScores(network: PrunableNetwork, criterion: Exclude<Criterion, 'gate-taylor'>, seed = 1): GroupScores[] {
+  const random = new Random(seed);
+  const consumers = consumersOf(network.graph);
+  return network.groups.map((group) => {
+    if (criterion === 'random') return { group: group.id, scores: group.channels.map(() => random.uniform()) };
+    const layers = group.layers.map((layer) => layerScores(network, group, layer, criterion, consumers));
+    return { group: group.id, scores: group.channels.map((_, c) => layers.reduce((sum, scores) => sum + (scores[c] ?? 0), 0)) };
+  });
+}
+
+type Consumers = ReadonlyMap<string, Node[]>;
+
+function layerScores(network: PrunableNetwork, group: ChannelGroup, layer: string, criterion: Exclude<Criterion, 'gate-taylor' | 'random'>, consumers: Consumers): number[] {
+  const node = network.graph.nodes.find((n) => n.name === layer);
+  const normalised = consumers.get(node?.outputs[0] ?? '')?.find((n) => n.op === 'BatchNormalization');
+  const weight = criterion === 'bn-scale' ? normalised?.inputs[1] : node?.inputs[1];
+  const tensor = network.graph.initializers.get(weight ?? '');
+  if (!weight || !tensor) return criterion === 'bn-scale' ? layerScores(network, group, layer, 'l1', consumers) : [];
+  const filters = group.channels.map((channel) => filterOf(tensor, channel.members.filter((m) => m.value === weight && (criterion !== 'bn-scale' || m.axis === 0)).slice(0, 1)));
+  return scoreFilters(filters, criterion);
+}
+
+function scoreFilters(filters: readonly Float32Array[], criterion: 'l1' | 'l2' | 'bn-scale' | 'fpgm' | 'lamp'): number[] {
+  const norm = (f: Float32Array, p: (v: number) => number): number => f.reduce((sum, v) => sum + p(v), 0);
+  switch (criterion) {
+    case 'l1':
+    case 'bn-scale':
+      return filters.map((f) => norm(f, Math.abs));
+    case 'l2':
+      return filters.map((f) => Math.sqrt(norm(f, (v) => v * v)));
+    case 'fpgm':
+      return filters.map((f) => filters.reduce((sum, g) => sum + Math.sqrt(f.reduce((d, v, i) => d + (v - (g[i] ?? 0)) ** 2, 0)), 0));
+    case 'lamp': {
+      const squares = filters.map((f) => norm(f, (v) => v * v));
+      return squares.map((s) => s / squares.filter((other) => other >= s).reduce((a, b) => a + b, 0));
+    }
+  }
+}
+
+/** The weights of a channel, as one vector. */
+function filterOf(tensor: Tensor, members: readonly { axis: number; positions: readonly number[] }[]): Float32Array {
+  const data = tensor.data as Float32Array;
+  const parts = members.flatMap(({ axis, positions }) => {
+    const inner = elementCount(tensor.dims.slice(axis + 1));
+    const size = tensor.dims[axis] ?? 1;
+    return Array.from({ length: elementCount(tensor.dims.slice(0, axis)) }, (_, o) => positions.map((p) => data.subarray((o * size + p) * inner, (o * size + p + 1) * inner))).flat();
+  });
+  const result = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
+}

@@ -1,0 +1,83 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { PlanOperation, PruneOperation, SurgeryPlan } from '../contract/plan';
+import { SurgeryError } from '../graph/errors';
+import { type PrunableNetwork, findChannelGroups } from '../pruning/channelGroups';
+import type { Selection } from '../pruning/selection';
+import { sliceNetwork } from '../pruning/slice';
+import type { Graph } from '../graph/graph';
+
+export const emptyPlan = (path: string, hash: string): SurgeryPlan => ({ version: 1, base: { path, hash }, operations: [] });
+
+/** A prune operation that says what it keeps of every group it cuts. */
+export function pruneOperation(network: PrunableNetwork, selection: Selection, criterion: string, id: string, effect?: PruneOperation['effect']): PruneOperation {
+  const groups = network.groups.flatMap((group) => {
+    const keep = selection.get(group.id);
+    return keep ? [{ group: group.id, layers: group.layers, channels: group.channels.length, keep }] : [];
+  });
+  return { kind: 'prune', id, enabled: true, criterion, groups, ...(effect ? { effect } : {}) };
+}
+
+export const withOperation = (plan: SurgeryPlan, operation: PlanOperation): SurgeryPlan => ({ ...plan, operations: [...plan.operations, operation] });
+
+export interface AppliedPlan {
+  readonly graph: Graph;
+  /** The networks and selections along the way, for checks against the masked network. */
+  readonly cuts: readonly { readonly network: PrunableNetwork; readonly selection: Selection; readonly pruned: Graph }[];
+}
+
+/** Applies the enabled operations in their order; each refers to the network that the one before it left. */
+export function applyOperations(graph: Graph, operations: readonly PlanOperation[]): AppliedPlan {
+  const cuts: { network: PrunableNetwork; selection: Selection; pruned: Graph }[] = [];
+  let current = graph;
+  for (const operation of operations.filter((o) => o.enabled)) {
+    if (operation.kind !== 'prune') throw new SurgeryError('option-invalid', `Operation ${operation.id}: ${operation.kind} cannot be applied by this version; remove it from the plan`);
+    const network = findChannelGroups(current);
+    const selection = selectionOf(network, operation);
+    const pruned = sliceNetwork(network, selection);
+    cuts.push({ network, selection, pruned });
+    current = pruned;
+  }
+  return { graph: current, cuts };
+}
+
+export function selectionOf(network: PrunableNetwork, operation: PruneOperation): Selection {
+  return new Map(
+    operation.groups.map(({ group, channels, keep }) => {
+      const found = network.groups.find((g) => g.id === group);
+      if (!found) throw new SurgeryError('option-invalid', `Operation ${operation.id}: the network has no prunable group ${group}`);
+      if (found.channels.length !== channels)
+        throw new SurgeryError('option-invalid', `Operation ${operation.id}: group ${group} has ${found.channels.length} channels where the plan expects ${channels}`);
+      return [group, keep];
+    }),
+  );
+}
+
+/** Reads a plan; one sentence says what is wrong with a file that is none. */
+export async function readPlan(file: string): Promise<SurgeryPlan> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new SurgeryError(error.code === 'ENOENT' ? 'file-not-found' : 'file-malformed', `${file} cannot be read: ${error.message}`);
+  });
+  return parsePlan(text, file);
+}
+
+export function parsePlan(text: string, file: string): SurgeryPlan {
+  const fail = (reason: string): never => {
+    throw new SurgeryError('file-malformed', `${file} is not a surgery plan: ${reason}`);
+  };
+  let plan: Partial<SurgeryPlan> | null;
+  try {
+    plan = JSON.parse(text) as Partial<SurgeryPlan> | null;
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : 'it is not JSON');
+  }
+  if (plan?.version !== 1) fail(`version ${String(plan?.version)} is not 1`);
+  if (typeof plan?.base?.path !== 'string' || typeof plan.base.hash !== 'string') fail('base needs path and hash');
+  if (!Array.isArray(plan?.operations)) fail('operations is not a list');
+  return plan as SurgeryPlan;
+}
+
+export async function writePlan(plan: SurgeryPlan, file: string): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  await writeFile(temporary, `${JSON.stringify(plan, undefined, 2)}\n`);
+  await rename(temporary, file);
+}
