@@ -23,9 +23,9 @@ function serve(): void {
 
 function register(connection: MessageConnection, handlers: Handlers): void {
   for (const method of Object.keys(handlers) as (keyof EngineRequests)[])
-    connection.onRequest(method, async (params: never) => {
+    connection.onRequest(method, async (params: unknown) => {
       try {
-        return await handlers[method](params);
+        return await handlers[method](params as never);
       } catch (error) {
         throw toResponseError(error);
       }

@@ -14,7 +14,7 @@ export interface GradientResult {
 /** Loss and gradients of one batch, as an .npz with `loss` and one array under each initializer's name. */
 export async function computeGradients(file: string, options: { data: string; output: string; trainMode?: boolean }, context: OperationContext = {}): Promise<GradientResult> {
   const { graph } = await loadModel(file);
-  const arrays = await readNpz(options.data);
+  const arrays = readNpz(options.data);
   const [x, y] = [arrays.get('x'), arrays.get('y')];
   if (!x || !y) throw new SurgeryError('data-malformed', `${options.data} must hold x and y; it has ${[...arrays.keys()].join(', ')}`);
   const training = buildTrainingGraph(graph, { batch: x.dims[0] ?? 0, training: options.trainMode ?? false });
@@ -26,7 +26,7 @@ export async function computeGradients(file: string, options: { data: string; ou
     for (const mask of training.masks) throw new SurgeryError('option-invalid', `${mask.input}: gradients in train mode are not defined with dropout, which is random`);
     const result = await program.run(feeds, { signal: context.signal });
     const loss = result.get(training.loss) as Tensor;
-    await writeNpz(options.output, new Map([['loss', loss], ...[...training.gradients].map(([name, output]) => [name, result.get(output) as Tensor] as const)]));
+    writeNpz(options.output, new Map([['loss', loss], ...[...training.gradients].map(([name, output]) => [name, result.get(output) as Tensor] as const)]));
     return { loss: Number(loss.data[0]), parameters: [...training.gradients.keys()] };
   } finally {
     program.dispose();

@@ -1,0 +1,47 @@
+import type { EngineRequests } from '../contract/protocol';
+import { SelectionCost } from '../pruning/selectionCost';
+import { findChannelGroups } from '../pruning/channelGroups';
+import type { JobContext, Jobs } from './jobs';
+import { applyPlan } from './operations/applyPlan';
+import { describeDevices } from './operations/devices';
+import { evaluateModel } from './operations/evaluate';
+import { computeImportance } from './operations/importance';
+import { inspectModel } from './operations/inspect';
+import { loadModel } from './operations/loadModel';
+import { measureNetworks } from './operations/measure';
+import type { OperationContext } from './operations/operation';
+import { planPrune } from './operations/prune';
+import { trainModel } from './operations/train';
+
+/** One function for every request of the contract. */
+export type Handlers = { readonly [M in keyof EngineRequests]: (params: EngineRequests[M]['params']) => Promise<EngineRequests[M]['result']> };
+
+type Log = (level: 'info' | 'warn' | 'error', message: string) => void;
+
+export function createHandlers(jobs: Jobs, log: Log): Handlers {
+  const operation = (job: JobContext): OperationContext => ({
+    signal: job.signal,
+    log: (message) => log('info', message),
+    progress: (done, total, unit, message) => job.progress(done, total, unit, message === undefined ? {} : { message }),
+  });
+  const inJob = <T>(id: string, work: (context: OperationContext, job: JobContext) => Promise<T>): Promise<T> => jobs.run(id, (job) => work(operation(job), job));
+  return {
+    'engine/info': () => describeDevices(),
+    'model/inspect': ({ path, plan }) => inspectModel(path, plan),
+    'model/importance': ({ job, path, ...options }) => inJob(job, (context) => computeImportance(path, options, context)),
+    'plan/prune': ({ path, plan, importance, budget, roundTo }) => planPrune(path, plan, importance, budget, roundTo),
+    'plan/totals': async ({ path, plan }) => new SelectionCost(findChannelGroups((await loadModel(path, plan)).graph)).of(),
+    'plan/apply': ({ job, path, plan, output }) => inJob(job, (context) => applyPlan(path, plan, output, context)),
+    'model/evaluate': ({ job, path, ...options }) => inJob(job, (context) => evaluateModel(path, options, context)),
+    'model/measure': ({ job, path, plan, ...options }) =>
+      inJob(job, async (context) => {
+        const [measured] = await measureNetworks([(await loadModel(path, plan)).graph], options, context);
+        if (!measured) throw new Error('Nothing was measured');
+        return measured;
+      }),
+    'model/train': ({ job, path, output, ...options }) =>
+      inJob(job, (context, running) =>
+        trainModel(path, { ...options, output }, { ...context, onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }) }),
+      ),
+  };
+}

@@ -1,0 +1,28 @@
+import type { ApplyResult } from '../../contract/protocol';
+import type { SurgeryPlan } from '../../contract/plan';
+import { writeOnnx } from '../../formats/onnx/writeOnnx';
+import { maskedDifference } from '../../pruning/maskedDifference';
+import { readPlan } from '../../surgery/plan';
+import { inspectModel } from './inspect';
+import { loadModel } from './loadModel';
+import type { OperationContext } from './operation';
+import { runtime } from './runtime';
+
+export async function applyPlanFile(planFile: string, options: { output: string; base?: string }, context: OperationContext = {}): Promise<ApplyResult> {
+  const plan = await readPlan(planFile);
+  return applyPlan(options.base ?? plan.base.path, plan, options.output, context);
+}
+
+/** Applies a plan, checks every cut against the masked network and writes the result. */
+export async function applyPlan(file: string, plan: SurgeryPlan, output: string, context: OperationContext = {}): Promise<ApplyResult> {
+  const { graph, applied } = await loadModel(file, plan);
+  let largest = 0;
+  const cuts = applied?.cuts ?? [];
+  for (const [i, { network, pruned, selection }] of cuts.entries()) {
+    context.signal?.throwIfAborted();
+    largest = Math.max(largest, await maskedDifference(runtime(), network, pruned, selection));
+    context.progress?.(i + 1, cuts.length, 'operations', 'Checking against the masked network');
+  }
+  await writeOnnx(graph, output);
+  return { summary: await inspectModel(output), maskedDifference: largest };
+}

@@ -1,0 +1,39 @@
+import type { DataOptions } from '../../contract/protocol';
+import { batchCount, batches } from '../../datasets/batches';
+import { type Dataset, type Split, firstOf } from '../../datasets/dataset';
+import { openDataset } from '../../datasets/openDataset';
+import type { BatchSource } from '../../training/train';
+import type { Batch } from '../../training/evaluate';
+
+export type DataFlags = Omit<DataOptions, 'limit'> & { readonly limit?: number };
+
+export const openData = (options: DataFlags): Promise<Dataset> => openDataset(options.data);
+
+const scaling = ({ mean, std, raw }: DataFlags): { mean?: readonly number[]; std?: readonly number[]; raw?: boolean } => ({ mean, std, raw });
+
+/** Test samples in order. */
+export function testBatches(data: Dataset, options: DataFlags, batch: number): { count: number; batches: AsyncIterable<Batch> } {
+  const split = firstOf(data.test, options.limit);
+  return { count: split.count, batches: batches(split, { batch, ...scaling(options) }) };
+}
+
+/** Full batches of training samples in a fixed random order, without augmentation. */
+export function scoringBatches(data: Dataset, options: DataFlags, batch: number, seed: number): AsyncIterable<Batch> {
+  return batches(firstOf(data.train, options.limit), { batch, ...scaling(options), shuffle: { seed, epoch: 0 }, dropLast: true });
+}
+
+export interface TrainingData {
+  readonly batch: number;
+  readonly seed: number;
+  readonly augment?: boolean;
+  readonly evaluationBatch?: number;
+}
+
+export function trainingSource(data: Dataset, options: DataFlags, { batch, seed, augment, evaluationBatch = 250 }: TrainingData): BatchSource {
+  const split: Split = firstOf(data.train, options.limit);
+  return {
+    stepsPerEpoch: batchCount(split, batch, true),
+    train: (epoch) => batches(split, { batch, ...scaling(options), shuffle: { seed, epoch }, augment: augment ? { crop: 4, flip: true } : undefined, dropLast: true }),
+    test: data.test.count > 0 ? () => batches(data.test, { batch: evaluationBatch, ...scaling(options) }) : undefined,
+  };
+}

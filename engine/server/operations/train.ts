@@ -1,0 +1,71 @@
+import type { EpochResult } from '../../training/train';
+import type { Optimiser } from '../../autodiff/optimiser';
+import type { TrainOptions } from '../../contract/protocol';
+import { readNpz, writeNpz } from '../../formats/npy/npz';
+import { writeOnnx } from '../../formats/onnx/writeOnnx';
+import { SurgeryError } from '../../graph/errors';
+import { float32 } from '../../graph/tensor';
+import type { TrainerState } from '../../training/trainer';
+import { train } from '../../training/train';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { type DataFlags, openData, trainingSource } from './data';
+import { loadModel } from './loadModel';
+import type { OperationContext } from './operation';
+import { runtime } from './runtime';
+
+export interface TrainFlags extends Omit<TrainOptions, 'limit'>, DataFlags {
+  readonly output: string;
+  readonly threads?: number;
+  /** Go on from the checkpoint of an interrupted run with the same output. */
+  readonly resume?: boolean;
+}
+
+/** Trains a file and writes the result; a checkpoint beside the output after every epoch lets an interrupted run go on. */
+export async function trainModel(
+  file: string,
+  options: TrainFlags,
+  context: OperationContext & { onEpoch?(result: EpochResult): void } = {},
+): Promise<{ epochs: EpochResult[] }> {
+  const { graph } = await loadModel(file);
+  const data = await openData(options);
+  data.notes.forEach((note) => context.log?.(note));
+  const { batch = 128, seed = 1, learningRate = 0.05, schedule = 'cosine', epochs } = options;
+  const checkpoint = `${options.output}.checkpoint.npz`;
+  const resume = options.resume ? readCheckpoint(checkpoint) : undefined;
+  const result = await train(runtime(), graph, trainingSource(data, options, { batch, seed, augment: options.augment }), {
+    epochs,
+    batch,
+    seed,
+    optimiser: optimiserOf(options),
+    schedule: { kind: schedule, rate: learningRate },
+    threads: options.threads,
+    signal: context.signal,
+    resume,
+    onStep: (step, total, loss) => context.progress?.(step, total, 'steps', `loss ${loss.toFixed(3)}`),
+    onEpoch(epoch, trainer) {
+      context.onEpoch?.(epoch);
+      context.log?.(`epoch ${epoch.epoch}: loss ${epoch.loss.toFixed(4)}, accuracy ${(100 * epoch.accuracy).toFixed(2)} %, ${epoch.seconds.toFixed(1)} s`);
+      if (epoch.epoch < epochs) writeCheckpoint(checkpoint, epoch.epoch, trainer.exportState());
+    },
+  });
+  await writeOnnx(result.network, options.output);
+  await rm(checkpoint, { force: true });
+  return { epochs: result.epochs };
+}
+
+function optimiserOf({ optimiser = 'sgd', momentum = 0.9, nesterov, weightDecay = 5e-4 }: TrainFlags): Optimiser {
+  return optimiser === 'sgd' ? { kind: 'sgd', momentum, nesterov, weightDecay } : { kind: optimiser, weightDecay };
+}
+
+const POSITION = 'checkpoint/position';
+
+const writeCheckpoint = (file: string, epoch: number, state: TrainerState): void => writeNpz(file, new Map([...state.tensors, [POSITION, float32([2], [epoch, state.step])]]));
+
+function readCheckpoint(file: string): { epoch: number; state: TrainerState } {
+  if (!existsSync(file)) throw new SurgeryError('option-invalid', `--resume: there is no checkpoint ${file}`);
+  const tensors = readNpz(file);
+  const position = tensors.get(POSITION)?.data as Float32Array | undefined;
+  if (!position) throw new SurgeryError('file-malformed', `${file} is not a checkpoint of scalpel`);
+  return { epoch: position[0] ?? 0, state: { step: position[1] ?? 0, tensors } };
+}

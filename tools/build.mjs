@@ -1,0 +1,22 @@
+/** Bundles the command line, the engine process, the extension and its pages into dist/. */
+import { chmodSync, existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { root } from './install.mjs';
+
+const common = { bundle: true, absWorkingDir: root, logLevel: 'warning', sourcemap: true, target: 'es2022' };
+/** Packages with native parts stay outside the bundles. */
+const external = ['vscode', 'koffi', 'onnxruntime-node'];
+const node = { ...common, platform: 'node', format: 'cjs', external };
+
+const builds = [
+  build({ ...node, entryPoints: ['engine/cli/main.ts'], outfile: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } }),
+  build({ ...node, entryPoints: ['engine/server/main.ts'], outfile: 'dist/engine.js' }),
+];
+if (existsSync(path.join(root, 'extension/extension.ts'))) builds.push(build({ ...node, entryPoints: ['extension/extension.ts'], outfile: 'dist/extension.js' }));
+for (const page of existsSync(path.join(root, 'webview')) ? readdirSync(path.join(root, 'webview')) : [])
+  if (existsSync(path.join(root, 'webview', page, 'main.ts')))
+    builds.push(build({ ...common, platform: 'browser', format: 'iife', minify: true, entryPoints: [`webview/${page}/main.ts`], outfile: `dist/webview/${page}.js` }));
+
+await Promise.all(builds);
+chmodSync(path.join(root, 'dist/cli.js'), 0o755);
