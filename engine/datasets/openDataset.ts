@@ -7,12 +7,11 @@ import { openGenerated } from './generated';
 import { isIdxFolder, openIdxFolder } from './idx';
 import { isImageFolder, openImageFolder } from './imageFolder';
 import { openNpzDataset } from './npzDataset';
-import { isSeriesFolder, openSeriesFolder } from './timeSeries';
 
 const GENERATED = 'generated:';
 
 /**
- * Opens labelled data (DESIGN 5.2): a folder of IDX files, CIFAR binary batches, UEA .ts series or class folders with images;
+ * Opens labelled data (DESIGN 5.2): a folder of IDX files, CIFAR binary batches or class folders with images;
  * a CIFAR .tar.gz; an .npz; or `generated:shapes?...` and `generated:motions?...`. Options may follow a path as a query
  * ("photos?size=64&holdout=0.1"). Throws SurgeryError 'file-not-found', 'data-malformed' or 'option-invalid'.
  */
@@ -31,14 +30,13 @@ export async function openDataset(spec: string, options: OpenOptions = {}): Prom
 function openFolder(directory: string, options: OpenOptions): Dataset | Promise<Dataset> {
   if (isIdxFolder(directory)) return openIdxFolder(directory, options);
   if (isCifarFolder(directory)) return openCifarFolder(directory);
-  if (isSeriesFolder(directory)) return openSeriesFolder(directory);
   if (isImageFolder(directory)) return openImageFolder(directory, options);
   const files = readdirSync(directory);
   const archive = files.find((name) => /^cifar.*\.t(ar\.)?gz$/.test(name));
   if (archive) return openCifarArchive(`${directory}/${archive}`);
   throw new SurgeryError(
     'data-malformed',
-    `${directory} holds no data that is known: no IDX files, no CIFAR batches (data_batch_1.bin), no *_TRAIN.ts and no class folders with PNG or JPEG images (it has ${files.slice(0, 4).join(', ') || 'nothing'})`,
+    `${directory} holds no data that is known: no IDX files, no CIFAR batches (data_batch_1.bin) and no class folders with PNG or JPEG images (it has ${files.slice(0, 4).join(', ') || 'nothing'})`,
     { file: directory },
   );
 }

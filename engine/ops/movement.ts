@@ -1,7 +1,7 @@
 import { type Dim, type Shape, addDims, isKnown, mulDims } from '../graph/dims';
 import { floatOf, intOf, intsOf, stringOf } from '../graph/graph';
 import { elementCount, int64, numbersOf } from '../graph/tensor';
-import type { CouplingContext, GradientContext, OpRecord, RewriteContext, ShapeContext } from './opRecord';
+import type { CouplingContext, GradientContext, KnownValue, OpRecord, RewriteContext, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, inputType, normaliseAxis } from './shapeHelpers';
 
@@ -17,6 +17,16 @@ const tieOthers = (context: CouplingContext, axes: readonly number[], i = 0, o =
     if (!axes.includes(a)) context.tie(context.in(i, a), context.out(o, a));
   });
 
+/** A known value of other dimensions whose elements are looked up in `known`. */
+function pickKnown(known: KnownValue, dims: readonly number[], from: (at: readonly number[]) => readonly number[]): KnownValue {
+  const elements = Array.from({ length: elementCount(dims) }, (_, flat): Dim => {
+    const at = dims.map((d, i) => Math.floor(flat / elementCount(dims.slice(i + 1))) % d);
+    const source = from(at).reduce((index, position, axis) => index * (known.dims[axis] ?? 1) + position, 0);
+    return known.elements[source] ?? '?';
+  });
+  return { dims, elements };
+}
+
 const permutation = (node: Parameters<typeof intsOf>[0], rank: number): readonly number[] => intsOf(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
 
 const transpose: OpRecord = {
@@ -25,7 +35,12 @@ const transpose: OpRecord = {
   inputs: [1, 1],
   shape(context) {
     const x = context.shape(0);
-    return [{ type: inputType(context), shape: x && permutation(context.node, x.length).map((p) => x[p] as Dim) }];
+    const [known, perm] = [context.known(0), permutation(context.node, x?.length ?? 0)];
+    if (known) {
+      const dims = perm.map((p) => known.dims[p] ?? 1);
+      context.setKnown(0, pickKnown(known, dims, (at) => perm.reduce<number[]>((from, p, i) => ((from[p] = at[i] ?? 0), from), [])));
+    }
+    return [{ type: inputType(context), shape: x && perm.map((p) => x[p] as Dim) }];
   },
   gradient(context) {
     const g = context.outputGradient(0);
@@ -165,9 +180,11 @@ const slice: OpRecord = {
     const ranges = x && slicesOf(context.node, x, (i) => knownNumbers(context, i));
     if (!x || !ranges) return [{ type, shape: x?.map(() => '?') }];
     const known = context.known(0);
-    const range = ranges[0];
-    if (known && range && known.dims.length === 1)
-      context.setKnown(0, { dims: [rangeLength(range)], elements: Array.from({ length: rangeLength(range) }, (_, i) => known.elements[range.start + i * range.step] as Dim) });
+    if (known) {
+      const rangeAt = (axis: number): SliceRange => ranges.find((r) => r.axis === axis) ?? { axis, start: 0, end: known.dims[axis] ?? 1, step: 1 };
+      const taken = known.dims.map((_, axis) => rangeAt(axis));
+      context.setKnown(0, pickKnown(known, taken.map(rangeLength), (at) => at.map((i, axis) => (taken[axis]?.start ?? 0) + i * (taken[axis]?.step ?? 1))));
+    }
     const shape = x.map((d, i): Dim => {
       const found = ranges.find((r) => r.axis === i);
       if (!found) return d;

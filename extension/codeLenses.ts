@@ -1,0 +1,59 @@
+import * as vscode from 'vscode';
+import type { LayerSummary } from '../engine/contract/models';
+import { formatCount } from './format';
+import type { ModelDocument } from './modelDocument';
+import { type ModelEditorProvider } from './modelEditor';
+import type { PythonLayers, SourceLayer } from './pythonLayers';
+
+/** Cost and pending cuts over each layer in the Python file that defines the open model. */
+export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeCodeLenses = this.changed.event;
+  private readonly subscription: vscode.Disposable;
+
+  constructor(
+    private readonly editors: ModelEditorProvider,
+    private readonly layers: Promise<PythonLayers>,
+  ) {
+    this.subscription = editors.onDidChangeDocuments(() => this.changed.fire());
+  }
+
+  async provideCodeLenses(source: vscode.TextDocument): Promise<vscode.CodeLens[]> {
+    const found = (await this.layers).find(source.getText());
+    const model = this.boundModel(found);
+    if (!model) return [];
+    return found.flatMap((layer) => {
+      const matches = layersNamed(model, layer.attribute);
+      if (matches.length === 0) return [];
+      const at = new vscode.Range(layer.line, layer.column, layer.line, layer.column);
+      return [new vscode.CodeLens(at, { title: describe(model, matches), command: 'vscode.open', arguments: [model.uri] })];
+    });
+  }
+
+  dispose(): void {
+    this.subscription.dispose();
+    this.changed.dispose();
+  }
+
+  /** The open model that has most of the file's layers. */
+  private boundModel(found: readonly SourceLayer[]): ModelDocument | undefined {
+    const counted = this.editors.documents.map((model) => ({ model, count: found.filter((l) => layersNamed(model, l.attribute).length > 0).length }));
+    return counted.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count)[0]?.model;
+  }
+}
+
+/** Layers whose weight is called "....attribute.weight", as PyTorch names it. */
+function layersNamed(model: ModelDocument, attribute: string): LayerSummary[] {
+  return model.summary.layers.filter(({ weight }) => weight?.split('.').at(-2) === attribute);
+}
+
+function describe(model: ModelDocument, layers: readonly LayerSummary[]): string {
+  const sum = (key: 'parameters' | 'macs'): number => layers.reduce((n, l) => n + l[key], 0);
+  const names = new Set(layers.map((l) => l.name));
+  const cut = model.operations.flatMap((o) => (o.kind === 'prune' && o.enabled ? o.groups : [])).reduce((n, g) => n + g.layers.filter((l) => names.has(l)).length * (g.channels - g.keep.length), 0);
+  const parts = [`${formatCount(sum('parameters'))} parameters`];
+  if (sum('macs') > 0) parts.push(`${formatCount(sum('macs'))} MACs`);
+  if (layers.length > 1) parts.push(`${layers.length} layers`);
+  if (cut > 0) parts.push(`${cut} filters to be cut`);
+  return parts.join(' · ');
+}

@@ -1,0 +1,53 @@
+import * as vscode from 'vscode';
+import { LayerLenses } from './codeLenses';
+import { registerCommands } from './commands';
+import { EngineClient } from './engineClient';
+import { ModelEditorProvider } from './modelEditor';
+import { ModelsTree } from './modelsTree';
+import { PlanTree } from './planTree';
+import { PythonLayers } from './pythonLayers';
+import { Runs } from './runs';
+
+export function activate(context: vscode.ExtensionContext): void {
+  const dist = vscode.Uri.joinPath(context.extensionUri, 'dist').fsPath;
+  const output = vscode.window.createOutputChannel('Scalpel', { log: true });
+  const engine = new EngineClient(vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath, output);
+  const runs = new Runs(engine);
+  const editors = new ModelEditorProvider(context, engine, runs);
+  const models = new ModelsTree(engine);
+  const plan = new PlanTree(editors);
+  const lenses = new LayerLenses(editors, PythonLayers.load(dist));
+  const stopped = engine.onStopped((reason) => void vscode.window.showWarningMessage(`Scalpel's engine stopped (${reason}). It starts again with the next step; your plan is safe.`));
+  context.subscriptions.push(
+    output,
+    engine,
+    runs,
+    editors,
+    models,
+    plan,
+    lenses,
+    stopped,
+    vscode.window.registerCustomEditorProvider(ModelEditorProvider.viewType, editors, { supportsMultipleEditorsPerDocument: true, webviewOptions: { retainContextWhenHidden: true } }),
+    vscode.window.registerTreeDataProvider('scalpel.models', models),
+    vscode.window.registerTreeDataProvider('scalpel.runs', runs),
+    vscode.languages.registerCodeLensProvider({ language: 'python' }, lenses),
+    statusItem(editors, runs, engine),
+    ...registerCommands({ context, engine, editors, plan, runs }),
+  );
+}
+
+/** What the engine does, in the status bar; a click shows the runs. */
+function statusItem(editors: ModelEditorProvider, runs: Runs, engine: EngineClient): vscode.Disposable {
+  const item = vscode.window.createStatusBarItem('scalpel.status', vscode.StatusBarAlignment.Left);
+  item.name = 'Scalpel';
+  item.command = 'scalpel.runs.focus';
+  const update = (): void => {
+    const run = runs.running()[0];
+    item.text = run ? `$(sync~spin) ${run.title} ${Math.round(100 * run.fraction)} %` : '$(circuit-board) Scalpel';
+    item.tooltip = run?.detail;
+    if (run || editors.documents.length > 0) item.show();
+    else item.hide();
+  };
+  const subscriptions = [runs.onDidChangeTreeData(update), editors.onDidChangeDocuments(update), engine.onProgress(update)];
+  return vscode.Disposable.from(item, ...subscriptions);
+}
