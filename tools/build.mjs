@@ -1,5 +1,5 @@
 /** Bundles the command line, the engine process, the extension and its pages into dist/. */
-import { chmodSync, existsSync, readdirSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { root } from './install.mjs';
@@ -13,10 +13,17 @@ const builds = [
   build({ ...node, entryPoints: ['engine/cli/main.ts'], outfile: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } }),
   build({ ...node, entryPoints: ['engine/server/main.ts'], outfile: 'dist/engine.js' }),
 ];
-if (existsSync(path.join(root, 'extension/extension.ts'))) builds.push(build({ ...node, entryPoints: ['extension/extension.ts'], outfile: 'dist/extension.js' }));
-for (const page of existsSync(path.join(root, 'webview')) ? readdirSync(path.join(root, 'webview')) : [])
+builds.push(build({ ...node, entryPoints: ['extension/extension.ts'], outfile: 'dist/extension.js' }));
+for (const page of readdirSync(path.join(root, 'webview')))
   if (existsSync(path.join(root, 'webview', page, 'main.ts')))
     builds.push(build({ ...common, platform: 'browser', format: 'iife', minify: true, entryPoints: [`webview/${page}/main.ts`], outfile: `dist/webview/${page}.js` }));
 
 await Promise.all(builds);
+mkdirSync(path.join(root, 'dist/webview'), { recursive: true });
+for (const [from, to] of [
+  ['webview/model/model.css', 'dist/webview/model.css'],
+  ['node_modules/web-tree-sitter/web-tree-sitter.wasm', 'dist/web-tree-sitter.wasm'],
+  ['node_modules/tree-sitter-python/tree-sitter-python.wasm', 'dist/tree-sitter-python.wasm'],
+])
+  copyFileSync(path.join(root, from), path.join(root, to));
 chmodSync(path.join(root, 'dist/cli.js'), 0o755);
