@@ -42,10 +42,11 @@ export async function gateTaylorScores(
   const training = buildTrainingGraph(graph, { batch: options.batch, training: false, parameters: names });
   const program = await runtime.compile(training.graph, { threads: options.threads });
   const sums = new Map(names.map((name) => [name, { absolute: new Float64Array(gateSize(graph, name)), signed: new Float64Array(gateSize(graph, name)) }]));
+  const ones = names.map((name) => [name, graph.initializers.get(name) as Tensor] as const);
   let [done, loss] = [0, 0];
   try {
     for await (const { x, y } of batches) {
-      const result = await program.run(new Map([[training.x, x], [training.y, y]]), { signal: options.signal });
+      const result = await program.run(new Map([...ones, [training.x, x], [training.y, y]]), { signal: options.signal });
       loss += Number(result.get(training.loss)?.data[0]);
       for (const [name, output] of training.gradients) addGradient(sums.get(name), result.get(output));
       options.onBatch?.(++done);
