@@ -7,10 +7,12 @@ import { root } from './install.mjs';
 const common = { bundle: true, absWorkingDir: root, logLevel: 'warning', sourcemap: true, target: 'es2022' };
 /** Packages with native parts stay outside the bundles. */
 const external = ['vscode', 'koffi', 'onnxruntime-node'];
-const node = { ...common, platform: 'node', format: 'cjs', external };
+/** Bundled ES modules ask for their own address, which CommonJS does not have. */
+const moduleUrl = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;";
+const node = { ...common, platform: 'node', format: 'cjs', external, define: { 'import.meta.url': 'moduleUrl' }, banner: { js: moduleUrl } };
 
 const builds = [
-  build({ ...node, entryPoints: ['engine/cli/main.ts'], outfile: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } }),
+  build({ ...node, entryPoints: ['engine/cli/main.ts'], outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${moduleUrl}` } }),
   build({ ...node, entryPoints: ['engine/server/main.ts'], outfile: 'dist/engine.js' }),
 ];
 builds.push(build({ ...node, entryPoints: ['extension/extension.ts'], outfile: 'dist/extension.js' }));

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { root } from '../../../tools/install.mjs';
+import { openBrowser, startServer } from '../workbench.mjs';
+
+const SAMPLE = 'shapes-resnet8.onnx';
+const DATA = 'generated:shapes?classes=10&size=32&seed=1';
+const shots = path.join(root, 'out/screenshots');
+
+const scalpel = (...args) => JSON.parse(execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+
+describe('the sample in the workbench', () => {
+  let server;
+  let browser;
+  let page;
+  const file = () => path.join(server.workspace, SAMPLE);
+
+  before(async () => {
+    mkdirSync(shots, { recursive: true });
+    server = await startServer({ files: { 'model.py': path.join(root, 'sample/model.py') } });
+    browser = await openBrowser(process.env.CHROMIUM);
+    page = browser.page;
+    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
+    await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'model.py' }).waitFor({ timeout: 90_000 });
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await shot(`failed-${this.currentTest.title.replace(/\W+/g, '-')}`);
+  });
+
+  async function pick(key, text) {
+    await page.keyboard.press(key);
+    const input = page.locator('.quick-input-widget input.input');
+    await input.waitFor();
+    await input.fill(text);
+    const row = text.replace(/^>/, '');
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor({ timeout: 30_000 });
+    await page.keyboard.press('Enter');
+  }
+
+  const command = (name) => pick('F1', `>${name}`);
+  const webview = () => page.frameLocator('iframe.webview').last().frameLocator('iframe#active-frame');
+  const figure = (name) => webview().locator('.overview .figure', { hasText: name }).locator('dd');
+  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
+
+  async function until(check, what, timeout = 30_000) {
+    const start = Date.now();
+    for (;;) {
+      if (await check()) return;
+      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  }
+
+  async function setTheme(theme) {
+    await command('Preferences: Color Theme');
+    const input = page.locator('.quick-input-widget input.input');
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: theme }).first().waitFor();
+    await input.fill(theme);
+    await page.keyboard.press('Enter');
+    const type = theme.startsWith('Light') ? /(^| )vs( |$)/ : /vs-dark/;
+    await until(async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''), `the theme is ${theme}`);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  }
+
+  it('opens with its layers and costs', async () => {
+    await command('Scalpel: Open Sample Model');
+    await webview().locator('h1', { hasText: SAMPLE }).waitFor({ timeout: 60_000 });
+    assert.equal(await figure('MACs').innerText(), '12.5 M');
+    assert.equal(await figure('Parameters').innerText(), '78.0 k');
+    assert.ok((await webview().locator('.layers tbody tr').count()) > 20);
+  });
+
+  it('shows the importance of every filter', async () => {
+    await webview().locator('#compute').click();
+    await webview().locator('.threshold').waitFor({ timeout: 90_000 });
+    const { groups } = scalpel('inspect', file());
+    const filters = groups.reduce((n, g) => n + g.channels, 0);
+    assert.equal(await webview().locator('.cell').count(), filters);
+  });
+
+  it('shows what a threshold cuts while it is dragged, to the engine\'s exact count', async () => {
+    const chart = await webview().locator('svg.ranking').boundingBox();
+    const y = chart.y + chart.height / 2;
+    await page.mouse.move(chart.x + 54, y);
+    await page.mouse.down();
+    for (let i = 1; i <= 10; i++) await page.mouse.move(chart.x + 54 + (chart.width * 0.4 * i) / 10, y);
+    await page.mouse.up();
+    await until(async () => (await webview().locator('#cut-macs.estimate').count()) === 0, 'the totals are exact');
+    const cut = Number(await webview().locator('#cut-filters').innerText());
+    assert.ok(cut > 20, `${cut} filters cut`);
+    assert.equal(await webview().locator('.cell.cut').count(), cut);
+    assert.ok(parseFloat(await webview().locator('#cut-macs').innerText()) < 90);
+    await webview().locator('.threshold').focus();
+    await page.keyboard.press('ArrowRight');
+    await until(async () => Number(await webview().locator('#cut-filters').innerText()) >= cut, 'the key moved the threshold');
+    await until(async () => (await webview().locator('#cut-macs.estimate').count()) === 0, 'the totals are exact');
+    await setTheme('Light Modern');
+    await shot('importance-light');
+    await setTheme('Dark Modern');
+    await shot('importance-dark');
+  });
+
+  it('applies, undoes and redoes the cut', async () => {
+    await webview().locator('#apply').click();
+    await until(async () => (await figure('MACs').innerText()) !== '12.5 M', 'the cut is applied');
+    const cut = await figure('MACs').innerText();
+    await webview().locator('h1').click();
+    await page.keyboard.press('Control+z');
+    await until(async () => (await figure('MACs').innerText()) === '12.5 M', 'undo brings the MACs back');
+    await page.keyboard.press('Control+y');
+    await until(async () => (await figure('MACs').innerText()) === cut, 'redo cuts again');
+  });
+
+  it('saves a smaller file that evaluates as its plan did, and opens it again', async () => {
+    const before = statSync(file()).size;
+    await webview().locator('h1').click();
+    await page.keyboard.press('Control+s');
+    await until(() => statSync(file()).size < before, 'the file is smaller', 60_000);
+    const saved = scalpel('inspect', file());
+    const shown = await figure('MACs').innerText();
+    assert.equal(`${(saved.totals.macs / 1e6).toPrecision(3)} M`, shown);
+    const { accuracy } = scalpel('evaluate', file(), '--data', DATA);
+    await command('Scalpel: Evaluate');
+    const toast = page.locator('.notification-list-item-message', { hasText: 'of 1000' });
+    await toast.first().waitFor({ timeout: 60_000 });
+    assert.ok((await toast.first().innerText()).includes(`${(100 * accuracy).toFixed(2)} %`));
+    await command('View: Close All Editors');
+    await command('Scalpel: Open Sample Model');
+    await until(async () => (await figure('MACs').innerText().catch(() => '')) === shown, 'the saved file is shown');
+  });
+
+  it('shows models, plan and runs in the side bar', async () => {
+    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    const row = (text) => page.locator('.monaco-list-row', { hasText: text }).first();
+    await row(SAMPLE).waitFor();
+    await row('Evaluate').waitFor();
+    await row('Importance').waitFor();
+    await shot('sidebar-dark');
+  });
+
+  it('puts costs over the layers of the Python file', async () => {
+    await pick('Control+P', 'model.py');
+    const lens = page.locator('.codelens-decoration a', { hasText: 'MACs' });
+    await lens.first().waitFor({ timeout: 60_000 });
+    assert.ok((await lens.count()) >= 3);
+    await shot('lenses-dark');
+  });
+
+  it('survives a crash of the engine', async () => {
+    const pids = execFileSync('pgrep', ['-f', 'dist/engine.js'], { encoding: 'utf8' }).trim().split('\n');
+    for (const pid of pids) process.kill(Number(pid), 'SIGKILL');
+    await page.locator('.notification-list-item-message', { hasText: 'engine stopped' }).first().waitFor({ timeout: 30_000 });
+    await pick('Control+P', SAMPLE);
+    await command('Scalpel: Measure Latency and Size');
+    await page.locator('.notification-list-item-message', { hasText: 'ms a sample' }).first().waitFor({ timeout: 60_000 });
+  });
+});
