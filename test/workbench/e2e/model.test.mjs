@@ -36,7 +36,8 @@ describe('the sample in the workbench', () => {
     if (this.currentTest?.state === 'failed') await shot(`failed-${this.currentTest.title.replace(/\W+/g, '-')}`);
   });
 
-  async function pick(key, text) {
+  /** Chooses in the quick input; `opens` says that another one follows. */
+  async function pick(key, text, { opens = false } = {}) {
     await page.keyboard.press(key);
     const input = page.locator('.quick-input-widget input.input');
     await input.waitFor();
@@ -44,6 +45,7 @@ describe('the sample in the workbench', () => {
     const row = text.replace(/^>/, '');
     await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor({ timeout: 30_000 });
     await page.keyboard.press('Enter');
+    if (!opens) await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
   }
 
   const command = (name) => pick('F1', `>${name}`);
@@ -61,11 +63,12 @@ describe('the sample in the workbench', () => {
   }
 
   async function setTheme(theme) {
-    await command('Preferences: Color Theme');
-    const input = page.locator('.quick-input-widget input.input');
+    await pick('F1', '>Preferences: Color Theme', { opens: true });
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'High Contrast' }).first().waitFor();
+    await page.locator('.quick-input-widget input.input').fill(theme);
     await page.locator('.quick-input-list .monaco-list-row', { hasText: theme }).first().waitFor();
-    await input.fill(theme);
     await page.keyboard.press('Enter');
+    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
     const type = theme.startsWith('Light') ? /(^| )vs( |$)/ : /vs-dark/;
     await until(async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''), `the theme is ${theme}`);
     await new Promise((resolve) => setTimeout(resolve, 700));
