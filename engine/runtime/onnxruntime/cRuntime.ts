@@ -1,7 +1,7 @@
 import type { Graph } from '../../graph/graph';
 import type { CompileOptions, Device, Runtime } from '../runtime';
 import { CProgram } from './cProgram';
-import { compiledBytes } from './compiledBytes';
+import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
 import { processorDevice } from './devices';
 import { openEnvironment, type Environment } from './environment';
 import { Session } from './session';
@@ -19,7 +19,7 @@ export class CRuntime implements Runtime {
   }
 
   async compile(graph: Graph, options: CompileOptions = {}): Promise<CProgram> {
-    return this.compileBytes(await compiledBytes(graph), options, graph.name);
+    return this.compileBytes(encodeOnnx(graph), options, graph.name);
   }
 
   async compileBytes(bytes: Uint8Array, options: CompileOptions = {}, label = 'The model'): Promise<CProgram> {

@@ -4,7 +4,7 @@ import type { Graph } from '../../graph/graph';
 import type { Tensor, TypedArray } from '../../graph/tensor';
 import { RunQueue } from '../runQueue';
 import type { CompileOptions, Device, Program, RunOptions, Runtime } from '../runtime';
-import { compiledBytes } from './compiledBytes';
+import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
 import { processorDevice } from './devices';
 import { runtimeError } from './session';
 
@@ -16,7 +16,7 @@ export class JsRuntime implements Runtime {
   readonly devices: readonly Device[] = [processorDevice()];
 
   async compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
-    return this.compileBytes(await compiledBytes(graph), options, graph.name);
+    return this.compileBytes(encodeOnnx(graph), options, graph.name);
   }
 
   async compileBytes(bytes: Uint8Array, options: CompileOptions = {}, label = 'The model'): Promise<Program> {
