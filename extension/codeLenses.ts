@@ -37,7 +37,10 @@ export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
 
   /** The open model that has most of the file's layers. */
   private boundModel(found: readonly SourceLayer[]): ModelDocument | undefined {
-    const counted = this.editors.documents.map((model) => ({ model, count: found.filter((l) => layersNamed(model, l.attribute).length > 0).length }));
+    const counted = this.editors.documents.map((model) => ({
+      model,
+      count: found.filter((l) => layersNamed(model, l.attribute).length > 0).length,
+    }));
     return counted.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count)[0]?.model;
   }
 }
@@ -50,7 +53,9 @@ function layersNamed(model: ModelDocument, attribute: string): LayerSummary[] {
 function describe(model: ModelDocument, layers: readonly LayerSummary[]): string {
   const sum = (key: 'parameters' | 'macs'): number => layers.reduce((n, l) => n + l[key], 0);
   const names = new Set(layers.map((l) => l.name));
-  const cut = model.operations.flatMap((o) => (o.kind === 'prune' && o.enabled ? o.groups : [])).reduce((n, g) => n + g.layers.filter((l) => names.has(l)).length * (g.channels - g.keep.length), 0);
+  const cut = model.operations
+    .flatMap((o) => (o.kind === 'prune' && o.enabled ? o.groups : []))
+    .reduce((n, g) => n + g.layers.filter((l) => names.has(l)).length * (g.channels - g.keep.length), 0);
   const parts = [`${formatCount(sum('parameters'))} parameters`];
   if (sum('macs') > 0) parts.push(`${formatCount(sum('macs'))} MACs`);
   if (layers.length > 1) parts.push(`${layers.length} layers`);

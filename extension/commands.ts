@@ -62,12 +62,21 @@ async function importance({ engine, runs }: Parts, model: ModelDocument): Promis
 }
 
 async function pruneToBudget(parts: Parts, model: ModelDocument): Promise<void> {
-  const percent = await vscode.window.showInputBox({ prompt: 'Percentage of the MACs to keep', value: '50', validateInput: (text) => (Number(text) > 0 && Number(text) <= 100 ? undefined : 'A number above 0 and up to 100') });
+  const percent = await vscode.window.showInputBox({
+    prompt: 'Percentage of the MACs to keep',
+    value: '50',
+    validateInput: (text) => (Number(text) > 0 && Number(text) <= 100 ? undefined : 'A number above 0 and up to 100'),
+  });
   if (percent === undefined) return;
   if (!model.importance) await importance(parts, model);
   const { importance: report } = model;
   if (!report) return;
-  const planned = await parts.engine.request('plan/prune', { path: model.basePath, plan: model.plan, importance: report, budget: { flops: Number(percent) / 100 } });
+  const planned = await parts.engine.request('plan/prune', {
+    path: model.basePath,
+    plan: model.plan,
+    importance: report,
+    budget: { flops: Number(percent) / 100 },
+  });
   await model.edit(`Prune to ${percent} % of the MACs`, planned.operations);
 }
 
@@ -75,7 +84,8 @@ async function evaluate({ engine, runs }: Parts, model: ModelDocument): Promise<
   const data = await askData(model);
   if (!data) return;
   const request = (job: string) => engine.request('model/evaluate', { job, path: model.basePath, plan: model.plan, data });
-  const describe = ({ accuracy, count, loss }: { accuracy: number; count: number; loss: number }): string => `${(100 * accuracy).toFixed(2)} % of ${count}, loss ${loss.toFixed(4)}`;
+  const describe = ({ accuracy, count, loss }: { accuracy: number; count: number; loss: number }): string =>
+    `${(100 * accuracy).toFixed(2)} % of ${count}, loss ${loss.toFixed(4)}`;
   const result = await runs.run('Evaluate', model.file, request, describe);
   void vscode.window.showInformationMessage(`${path.basename(model.file)}: ${describe(result)}`);
 }
@@ -93,18 +103,33 @@ async function measure({ engine, runs }: Parts, model: ModelDocument): Promise<v
 async function train({ engine, runs }: Parts, model: ModelDocument): Promise<void> {
   const data = await askData(model);
   if (!data) return;
-  const epochs = Number(await vscode.window.showInputBox({ prompt: 'Epochs', value: '3', validateInput: (t) => (Number.isInteger(Number(t)) && Number(t) > 0 ? undefined : 'A whole number above zero') }));
+  const epochs = Number(
+    await vscode.window.showInputBox({
+      prompt: 'Epochs',
+      value: '3',
+      validateInput: (t) => (Number.isInteger(Number(t)) && Number(t) > 0 ? undefined : 'A whole number above zero'),
+    }),
+  );
   if (!epochs) return;
   const { dir, name } = path.parse(model.file);
   const output = path.join(dir, `${name}-tuned.onnx`);
   await model.saveTo(output);
-  const request = (job: string) => engine.request('model/train', { job, path: output, output, data, epochs, batch: 64, learningRate: 0.03 });
-  await runs.run(`Tune ${path.basename(output)}`, output, request, ({ epochs: all }) => `${(100 * (all.at(-1)?.accuracy ?? 0)).toFixed(2)} % after ${all.length} epochs`);
+  const request = (job: string) =>
+    engine.request('model/train', { job, path: output, output, data, epochs, batch: 64, learningRate: 0.03 });
+  await runs.run(
+    `Tune ${path.basename(output)}`,
+    output,
+    request,
+    ({ epochs: all }) => `${(100 * (all.at(-1)?.accuracy ?? 0)).toFixed(2)} % after ${all.length} epochs`,
+  );
   await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(output));
 }
 
 async function savePlan(model: ModelDocument): Promise<void> {
   const { dir, name } = path.parse(model.file);
-  const target = await vscode.window.showSaveDialog({ defaultUri: vscode.Uri.file(path.join(dir, `${name}.plan.json`)), filters: { 'Surgery plan': ['json'] } });
+  const target = await vscode.window.showSaveDialog({
+    defaultUri: vscode.Uri.file(path.join(dir, `${name}.plan.json`)),
+    filters: { 'Surgery plan': ['json'] },
+  });
   if (target) await vscode.workspace.fs.writeFile(target, Buffer.from(`${JSON.stringify(model.plan, undefined, 2)}\n`));
 }

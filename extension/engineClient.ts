@@ -77,7 +77,12 @@ export class EngineClient implements vscode.Disposable {
   }
 
   private start(): Running {
-    const child = fork(this.script, [], { env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' }, execArgv: [], serialization: 'advanced', stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = fork(this.script, [], {
+      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
     child.stdout?.on('data', (text: Buffer) => this.output.info(text.toString().trimEnd()));
     child.stderr?.on('data', (text: Buffer) => this.output.warn(text.toString().trimEnd()));
     const connection = createMessageConnection(new IPCMessageReader(child), new IPCMessageWriter(child));

@@ -17,7 +17,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const models = new ModelsTree(engine);
   const plan = new PlanTree(editors);
   const lenses = new LayerLenses(editors, PythonLayers.load(dist));
-  const stopped = engine.onStopped((reason) => void vscode.window.showWarningMessage(`Scalpel's engine stopped (${reason}). It starts again with the next step; your plan is safe.`));
+  const stopped = engine.onStopped(
+    (reason) =>
+      void vscode.window.showWarningMessage(`Scalpel's engine stopped (${reason}). It starts again with the next step; your plan is safe.`),
+  );
   context.subscriptions.push(
     output,
     engine,
@@ -27,7 +30,10 @@ export function activate(context: vscode.ExtensionContext): void {
     plan,
     lenses,
     stopped,
-    vscode.window.registerCustomEditorProvider(ModelEditorProvider.viewType, editors, { supportsMultipleEditorsPerDocument: true, webviewOptions: { retainContextWhenHidden: true } }),
+    vscode.window.registerCustomEditorProvider(ModelEditorProvider.viewType, editors, {
+      supportsMultipleEditorsPerDocument: true,
+      webviewOptions: { retainContextWhenHidden: true },
+    }),
     vscode.window.registerTreeDataProvider('scalpel.models', models),
     vscode.window.registerTreeDataProvider('scalpel.runs', runs),
     vscode.languages.registerCodeLensProvider({ language: 'python' }, lenses),

@@ -105,7 +105,12 @@ export class ModelDocument implements vscode.CustomDocument {
     const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}.tmp`);
     const apply = (job: string) => this.engine.request('plan/apply', { job, path: this.base, plan: this.plan, output: temporary });
     try {
-      await this.runs.run(`Save ${path.basename(target)}`, target, apply, (r) => `masked difference ${r.maskedDifference.toExponential(1)}`);
+      await this.runs.run(
+        `Save ${path.basename(target)}`,
+        target,
+        apply,
+        (r) => `masked difference ${r.maskedDifference.toExponential(1)}`,
+      );
       await rename(temporary, target);
     } finally {
       await rm(temporary, { force: true });

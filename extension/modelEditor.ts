@@ -38,7 +38,13 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
 
   async openCustomDocument(uri: vscode.Uri, { backupId }: vscode.CustomDocumentOpenContext): Promise<ModelDocument> {
     const backup = backupId ? (JSON.parse(await readFile(vscode.Uri.parse(backupId).fsPath, 'utf8')) as SurgeryPlan) : undefined;
-    const document = await ModelDocument.open(uri, this.engine, this.runs, path.join(this.context.globalStorageUri.fsPath, 'bases'), backup);
+    const document = await ModelDocument.open(
+      uri,
+      this.engine,
+      this.runs,
+      path.join(this.context.globalStorageUri.fsPath, 'bases'),
+      backup,
+    );
     this.open.add(document);
     document.onDidEdit((edit) => this.changeEmitter.fire({ document, ...edit }));
     document.onDidChange(() => this.documentsEmitter.fire());
@@ -79,7 +85,10 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
     return document.revert();
   }
 
-  async backupCustomDocument(document: ModelDocument, { destination }: vscode.CustomDocumentBackupContext): Promise<vscode.CustomDocumentBackup> {
+  async backupCustomDocument(
+    document: ModelDocument,
+    { destination }: vscode.CustomDocumentBackupContext,
+  ): Promise<vscode.CustomDocumentBackup> {
     await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(destination, '..'));
     await writeFile(destination.fsPath, JSON.stringify(document.plan));
     return { id: destination.toString(), delete: () => void rm(destination.fsPath, { force: true }) };
@@ -92,13 +101,25 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
 }
 
 /** Scores the document's filters as a job and shows them in its pages. */
-export async function computeImportance(document: ModelDocument, engine: EngineClient, runs: Runs, criterion: Criterion, data: string, onJob: (job: string) => void = () => undefined): Promise<void> {
+export async function computeImportance(
+  document: ModelDocument,
+  engine: EngineClient,
+  runs: Runs,
+  criterion: Criterion,
+  data: string,
+  onJob: (job: string) => void = () => undefined,
+): Promise<void> {
   const { basePath: file, plan } = document;
   const request = (job: string) => {
     onJob(job);
     return engine.request('model/importance', { job, path: file, plan, criterion, ...(data ? { data } : {}) });
   };
-  const report = await runs.run(`Importance (${criterion})`, document.file, request, (r) => `${r.groups.reduce((n, g) => n + g.scores.length, 0)} filters scored`);
+  const report = await runs.run(
+    `Importance (${criterion})`,
+    document.file,
+    request,
+    (r) => `${r.groups.reduce((n, g) => n + g.scores.length, 0)} filters scored`,
+  );
   document.setImportance(report);
 }
 
@@ -141,7 +162,12 @@ class ModelPage implements vscode.Disposable {
       panel.webview.onDidReceiveMessage((message: FromPage) => void this.receive(message)),
       document.onDidChange(() => this.sendState()),
       engine.onProgress(({ job, done, total, unit, message }) => {
-        if (job === this.job) this.send({ type: 'progress', message: `${message ?? 'Working'}: ${done} of ${total} ${unit}`, fraction: total > 0 ? done / total : 0 });
+        if (job === this.job)
+          this.send({
+            type: 'progress',
+            message: `${message ?? 'Working'}: ${done} of ${total} ${unit}`,
+            fraction: total > 0 ? done / total : 0,
+          });
       }),
     ];
   }
@@ -162,16 +188,21 @@ class ModelPage implements vscode.Disposable {
   private async handle(message: FromPage): Promise<void> {
     switch (message.type) {
       case 'ready':
-        return this.sendState();
+        this.sendState();
+        return;
       case 'importance':
         return this.computeImportance(message.criterion, message.data);
       case 'preview': {
         const operations = [...this.document.operations, pruneOperation(this.document, message.kept, 'preview')];
         const totals = await this.engine.request('plan/totals', { path: this.document.basePath, plan: this.document.planWith(operations) });
-        return this.send({ type: 'totals', request: message.request, totals });
+        this.send({ type: 'totals', request: message.request, totals });
+        return;
       }
       case 'apply':
-        return this.document.edit('Prune filters', [...this.document.operations, pruneOperation(this.document, message.kept, message.criterion, message.lossChange)]);
+        return this.document.edit('Prune filters', [
+          ...this.document.operations,
+          pruneOperation(this.document, message.kept, message.criterion, message.lossChange),
+        ]);
       case 'cancel':
         if (this.job) this.engine.cancel(this.job);
     }

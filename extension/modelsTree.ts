@@ -5,7 +5,10 @@ import type { EngineClient } from './engineClient';
 import { formatBytes, formatCount } from './format';
 import { ModelEditorProvider } from './modelEditor';
 
-type Item = { readonly kind: 'model'; readonly uri: vscode.Uri } | { readonly kind: 'layer'; readonly layer: LayerSummary } | { readonly kind: 'problem'; readonly message: string };
+type Item =
+  | { readonly kind: 'model'; readonly uri: vscode.Uri }
+  | { readonly kind: 'layer'; readonly layer: LayerSummary }
+  | { readonly kind: 'problem'; readonly message: string };
 
 /** The ONNX files of the workspace, with their layers. */
 export class ModelsTree implements vscode.TreeDataProvider<Item>, vscode.Disposable {
@@ -28,7 +31,10 @@ export class ModelsTree implements vscode.TreeDataProvider<Item>, vscode.Disposa
   }
 
   async getChildren(item?: Item): Promise<Item[]> {
-    if (!item) return (await vscode.workspace.findFiles('**/*.onnx', '**/node_modules/**')).sort((a, b) => a.path.localeCompare(b.path)).map((uri) => ({ kind: 'model', uri }));
+    if (!item)
+      return (await vscode.workspace.findFiles('**/*.onnx', '**/node_modules/**'))
+        .sort((a, b) => a.path.localeCompare(b.path))
+        .map((uri) => ({ kind: 'model', uri }));
     if (item.kind !== 'model') return [];
     try {
       const { layers } = await this.summaryOf(item.uri);
@@ -64,7 +70,9 @@ function modelItem(uri: vscode.Uri): vscode.TreeItem {
 
 function layerItem({ name, op, macs, parameters, activationBytes, outputShape }: LayerSummary): vscode.TreeItem {
   const item = new vscode.TreeItem(name);
-  const costs = [macs > 0 ? `${formatCount(macs)} MACs` : '', parameters > 0 ? `${formatCount(parameters)} parameters` : ''].filter(Boolean);
+  const costs = [macs > 0 ? `${formatCount(macs)} MACs` : '', parameters > 0 ? `${formatCount(parameters)} parameters` : ''].filter(
+    Boolean,
+  );
   item.description = [op, ...costs].join(' · ');
   item.tooltip = `${op} ${name}\noutput ${outputShape.join(' × ')}\n${formatBytes(activationBytes)} of activations`;
   item.iconPath = new vscode.ThemeIcon(macs > 0 ? 'symbol-array' : 'symbol-operator');

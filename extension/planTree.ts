@@ -20,7 +20,8 @@ export class PlanTree implements vscode.TreeDataProvider<PlanOperation>, vscode.
 
   getTreeItem(operation: PlanOperation): vscode.TreeItem {
     const item = new vscode.TreeItem(labelOf(operation));
-    item.description = operation.effect?.lossChange === undefined ? '' : `predicted loss change ${operation.effect.lossChange.toPrecision(2)}`;
+    item.description =
+      operation.effect?.lossChange === undefined ? '' : `predicted loss change ${operation.effect.lossChange.toPrecision(2)}`;
     item.checkboxState = operation.enabled ? vscode.TreeItemCheckboxState.Checked : vscode.TreeItemCheckboxState.Unchecked;
     item.contextValue = 'operation';
     return item;
@@ -32,7 +33,10 @@ export class PlanTree implements vscode.TreeDataProvider<PlanOperation>, vscode.
 
   async remove(operation: PlanOperation): Promise<void> {
     const document = this.editors.active;
-    await document?.edit('Remove operation', document.operations.filter((o) => o.id !== operation.id));
+    await document?.edit(
+      'Remove operation',
+      document.operations.filter((o) => o.id !== operation.id),
+    );
   }
 
   dispose(): void {

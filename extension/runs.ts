@@ -23,7 +23,9 @@ export class Runs implements vscode.TreeDataProvider<Run>, vscode.Disposable {
       const run = this.list.find((r) => r.job === job);
       if (!run) return;
       run.fraction = total > 0 ? done / total : 0;
-      run.detail = epoch ? `epoch ${epoch.epoch}: ${(100 * epoch.accuracy).toFixed(2)} %` : `${message ? `${message}, ` : ''}${done}/${total} ${unit}`;
+      run.detail = epoch
+        ? `epoch ${epoch.epoch}: ${(100 * epoch.accuracy).toFixed(2)} %`
+        : `${message ? `${message}, ` : ''}${done}/${total} ${unit}`;
       this.changed.fire(run);
     });
   }
@@ -34,7 +36,9 @@ export class Runs implements vscode.TreeDataProvider<Run>, vscode.Disposable {
     this.list.unshift(run);
     this.changed.fire(undefined);
     try {
-      const result = await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: `Scalpel: ${title}` }, () => work(run.job));
+      const result = await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: `Scalpel: ${title}` }, () =>
+        work(run.job),
+      );
       run.state = 'done';
       run.detail = describe(result);
       return result;

@@ -9,7 +9,14 @@ const common = { bundle: true, absWorkingDir: root, logLevel: 'warning', sourcem
 const external = ['vscode', 'koffi', 'onnxruntime-node'];
 /** Bundled ES modules ask for their own address, which CommonJS does not have. */
 const moduleUrl = "const moduleUrl = require('node:url').pathToFileURL(__filename).href;";
-const node = { ...common, platform: 'node', format: 'cjs', external, define: { 'import.meta.url': 'moduleUrl' }, banner: { js: moduleUrl } };
+const node = {
+  ...common,
+  platform: 'node',
+  format: 'cjs',
+  external,
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: { js: moduleUrl },
+};
 
 const builds = [
   build({ ...node, entryPoints: ['engine/cli/main.ts'], outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${moduleUrl}` } }),
@@ -18,7 +25,16 @@ const builds = [
 builds.push(build({ ...node, entryPoints: ['extension/extension.ts'], outfile: 'dist/extension.js' }));
 for (const page of readdirSync(path.join(root, 'webview')))
   if (existsSync(path.join(root, 'webview', page, 'main.ts')))
-    builds.push(build({ ...common, platform: 'browser', format: 'iife', minify: true, entryPoints: [`webview/${page}/main.ts`], outfile: `dist/webview/${page}.js` }));
+    builds.push(
+      build({
+        ...common,
+        platform: 'browser',
+        format: 'iife',
+        minify: true,
+        entryPoints: [`webview/${page}/main.ts`],
+        outfile: `dist/webview/${page}.js`,
+      }),
+    );
 
 await Promise.all(builds);
 mkdirSync(path.join(root, 'dist/webview'), { recursive: true });

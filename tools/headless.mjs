@@ -7,7 +7,10 @@ import { root } from './install.mjs';
 const DATA = 'generated:shapes?classes=10&size=32&seed=1';
 
 function scalpel(...args) {
-  const { status, stdout } = spawnSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const { status, stdout } = spawnSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   if (status !== 0) throw new Error(`scalpel ${args[0]} ended with code ${status}`);
   return JSON.parse(stdout);
 }
@@ -35,6 +38,8 @@ export function headless() {
   row('bytes', before.bytes, after.bytes);
   row('latency', before.latencyMs, after.latencyMs, ' ms');
   row('accuracy', `${(100 * before.accuracy).toFixed(2)} %`, `${(100 * accuracy).toFixed(2)} %`);
-  console.log(`Right after the cut the accuracy was ${(100 * after.accuracy).toFixed(2)} %; pruned and masked network differ by ${pruned.maskedDifference.toExponential(1)} (relative).`);
+  console.log(
+    `Right after the cut the accuracy was ${(100 * after.accuracy).toFixed(2)} %; pruned and masked network differ by ${pruned.maskedDifference.toExponential(1)} (relative).`,
+  );
   console.log(`Wrote ${path.relative(process.cwd(), tuned)} in ${((performance.now() - start) / 1000).toFixed(0)} s.`);
 }

@@ -22,5 +22,7 @@ if (process.argv.includes('--headless')) {
 
 function openInBrowser(url) {
   const command = { darwin: 'open', win32: 'explorer' }[process.platform] ?? 'xdg-open';
-  spawn(command, [url], { stdio: 'ignore', detached: true }).on('error', () => undefined).unref();
+  spawn(command, [url], { stdio: 'ignore', detached: true })
+    .on('error', () => undefined)
+    .unref();
 }

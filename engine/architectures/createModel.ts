@@ -20,11 +20,17 @@ const PLAIN: Readonly<Record<string, (options: ArchitectureOptions) => Graph>> =
   mlp,
 };
 
-export const ARCHITECTURES = ['resnet20 (and any depth 6n + 2)', 'resnet18|34|50|101|152', 'wrn-28-10 (and any depth 6n + 4)', ...Object.keys(PLAIN)];
+export const ARCHITECTURES = [
+  'resnet20 (and any depth 6n + 2)',
+  'resnet18|34|50|101|152',
+  'wrn-28-10 (and any depth 6n + 4)',
+  ...Object.keys(PLAIN),
+];
 
 /** A fresh network of a named architecture with logits as its output, opset 17, symbolic batch. */
 export function createModel(name: string, options: ArchitectureOptions): Graph {
-  if (options.input.length !== 3) throw new SurgeryError('option-invalid', `--input ${options.input.join(',')} must be channels,height,width`);
+  if (options.input.length !== 3)
+    throw new SurgeryError('option-invalid', `--input ${options.input.join(',')} must be channels,height,width`);
   const plain = PLAIN[name];
   if (plain) return plain(options);
   const depth = Number(/^resnet-?(\d+)$/.exec(name)?.[1]);

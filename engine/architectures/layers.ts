@@ -43,14 +43,27 @@ export class Layers {
     const fanOut = (filters * kernel * kernel) / groups;
     const weight = this.initialisation === 'fan-out' ? this.normal(dims, Math.sqrt(2 / fanOut)) : this.uniform(dims, 1 / Math.sqrt(fanIn));
     const inputs = [x, this.builder.initializer(`${name}.weight`, weight)];
-    if (bias) inputs.push(this.builder.initializer(`${name}.bias`, this.initialisation === 'fan-out' ? float32([filters]) : this.uniform([filters], 1 / Math.sqrt(fanIn))));
-    const attributes = { kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad], dilations: [1, 1], group: groups };
+    if (bias)
+      inputs.push(
+        this.builder.initializer(
+          `${name}.bias`,
+          this.initialisation === 'fan-out' ? float32([filters]) : this.uniform([filters], 1 / Math.sqrt(fanIn)),
+        ),
+      );
+    const attributes = {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+      dilations: [1, 1],
+      group: groups,
+    };
     return this.node('Conv', name, inputs, attributes);
   }
 
   batchNorm(x: string, name: string): string {
     const channels = this.channels(x);
-    const add = (suffix: string, value: number): string => this.builder.initializer(`${name}.${suffix}`, float32([channels], new Float32Array(channels).fill(value)));
+    const add = (suffix: string, value: number): string =>
+      this.builder.initializer(`${name}.${suffix}`, float32([channels], new Float32Array(channels).fill(value)));
     const inputs = [x, add('weight', 1), add('bias', 0), add('running_mean', 0), add('running_var', 1)];
     return this.node('BatchNormalization', name, inputs, { epsilon: { float: 1e-5 }, momentum: { float: 0.9 } });
   }
@@ -94,7 +107,13 @@ export class Layers {
   /** Shortcut A of He et al. 2016: every second position, with zero channels before and after. */
   padShortcut(x: string, name: string, filters: number): string {
     const { builder } = this;
-    const sliced = this.node('Slice', `${name}.slice`, [x, builder.ints([0, 0]), builder.ints([2 ** 31 - 1, 2 ** 31 - 1]), builder.ints([2, 3]), builder.ints([2, 2])]);
+    const sliced = this.node('Slice', `${name}.slice`, [
+      x,
+      builder.ints([0, 0]),
+      builder.ints([2 ** 31 - 1, 2 ** 31 - 1]),
+      builder.ints([2, 3]),
+      builder.ints([2, 2]),
+    ]);
     const before = Math.floor((filters - this.channels(x)) / 2);
     const after = filters - this.channels(x) - before;
     return this.node('Pad', `${name}.pad`, [sliced, builder.ints([0, before, 0, 0, 0, after, 0, 0])]);

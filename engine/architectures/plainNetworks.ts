@@ -9,7 +9,10 @@ export function vgg16({ input, classes, seed }: ArchitectureOptions) {
   let x = net.input(input);
   VGG16.forEach((filters, i) => {
     const name = `features.${i}`;
-    x = filters === 0 ? net.maxPool(x, name, 2, 2) : net.relu(net.batchNorm(net.conv(x, `${name}.conv`, filters, { bias: true }), `${name}.bn`), `${name}.relu`);
+    x =
+      filters === 0
+        ? net.maxPool(x, name, 2, 2)
+        : net.relu(net.batchNorm(net.conv(x, `${name}.conv`, filters, { bias: true }), `${name}.bn`), `${name}.relu`);
   });
   const flat = net.flatten(x);
   return net.finish((input[1] ?? 0) < 224 ? net.linear(flat, 'classifier', classes) : wideClassifier(net, flat, classes));
@@ -53,7 +56,8 @@ export function mobilenetV2({ input, classes, seed }: ArchitectureOptions) {
   const net = new Layers('mobilenet-v2', seed, 'fan-out');
   const small = (input[1] ?? 0) < 64;
   const activate = (x: string, name: string): string => (small ? net.relu(x, name) : net.relu6(x, name));
-  const unit = (x: string, name: string, filters: number, options: Parameters<Layers['conv']>[3]): string => net.batchNorm(net.conv(x, `${name}.conv`, filters, options), `${name}.bn`);
+  const unit = (x: string, name: string, filters: number, options: Parameters<Layers['conv']>[3]): string =>
+    net.batchNorm(net.conv(x, `${name}.conv`, filters, options), `${name}.bn`);
   let x = activate(unit(net.input(input), 'stem', 32, { stride: small ? 1 : 2 }), 'stem.relu');
   MOBILENET.forEach(([expansion, filters, blocks, stated], stage) => {
     for (let i = 0; i < blocks; i++) {
@@ -75,7 +79,8 @@ export function mobilenetV2({ input, classes, seed }: ArchitectureOptions) {
 /** Three convolutions with batch norm, two of them followed by a pool, and a linear layer. */
 export function smallCnn({ input, classes, seed }: ArchitectureOptions) {
   const net = new Layers('small-cnn', seed, 'fan-out');
-  const layer = (x: string, i: number, filters: number): string => net.relu(net.batchNorm(net.conv(x, `conv${i}`, filters), `bn${i}`), `relu${i}`);
+  const layer = (x: string, i: number, filters: number): string =>
+    net.relu(net.batchNorm(net.conv(x, `conv${i}`, filters), `bn${i}`), `relu${i}`);
   const first = net.maxPool(layer(net.input(input), 1, 16), 'pool1', 2, 2);
   const second = net.maxPool(layer(first, 2, 32), 'pool2', 2, 2);
   return net.finish(net.linear(net.flatten(net.globalAverage(layer(second, 3, 64), 'avgpool')), 'fc', classes));

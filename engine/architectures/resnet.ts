@@ -6,7 +6,8 @@ export function cifarResnet(depth: number, { input, classes, shortcut = 'pad', s
   const net = new Layers(`resnet${depth}`, seed, 'fan-out');
   let x = net.relu(net.batchNorm(net.conv(net.input(input), 'conv1', 16), 'bn1'), 'relu1');
   for (let stage = 0; stage < 3; stage++)
-    for (let i = 0; i < (depth - 2) / 6; i++) x = basicBlock(net, x, `layer${stage + 1}.${i}`, 16 << stage, stage > 0 && i === 0 ? 2 : 1, shortcut);
+    for (let i = 0; i < (depth - 2) / 6; i++)
+      x = basicBlock(net, x, `layer${stage + 1}.${i}`, 16 << stage, stage > 0 && i === 0 ? 2 : 1, shortcut);
   return net.finish(net.linear(net.flatten(net.globalAverage(x, 'avgpool')), 'fc', classes));
 }
 
@@ -14,7 +15,11 @@ function basicBlock(net: Layers, x: string, name: string, filters: number, strid
   const first = net.relu(net.batchNorm(net.conv(x, `${name}.conv1`, filters, { stride }), `${name}.bn1`), `${name}.relu1`);
   const second = net.batchNorm(net.conv(first, `${name}.conv2`, filters), `${name}.bn2`);
   const same = stride === 1 && net.channels(x) === filters;
-  const side = same ? x : shortcut === 'pad' ? net.padShortcut(x, `${name}.shortcut`, filters) : downsample(net, x, `${name}.downsample`, filters, stride);
+  const side = same
+    ? x
+    : shortcut === 'pad'
+      ? net.padShortcut(x, `${name}.shortcut`, filters)
+      : downsample(net, x, `${name}.downsample`, filters, stride);
   return net.relu(net.add(second, side, `${name}.add`), `${name}.relu2`);
 }
 
@@ -59,7 +64,8 @@ export function wideResnet(depth: number, width: number, { input, classes, seed 
   const net = new Layers(`wrn-${depth}-${width}`, seed, 'fan-out');
   let x = net.conv(net.input(input), 'conv1', 16);
   for (let stage = 0; stage < 3; stage++)
-    for (let i = 0; i < (depth - 4) / 6; i++) x = preActivation(net, x, `block${stage + 1}.${i}`, (16 << stage) * width, stage > 0 && i === 0 ? 2 : 1);
+    for (let i = 0; i < (depth - 4) / 6; i++)
+      x = preActivation(net, x, `block${stage + 1}.${i}`, (16 << stage) * width, stage > 0 && i === 0 ? 2 : 1);
   const last = net.relu(net.batchNorm(x, 'bn1'), 'relu');
   return net.finish(net.linear(net.flatten(net.globalAverage(last, 'avgpool')), 'fc', classes));
 }

@@ -136,14 +136,19 @@ class ForwardPass {
   private addBatchNorm(node: Node): void {
     const [mean = '', variance = ''] = [node.inputs[3], node.inputs[4]];
     const [batchMean, batchVariance] = [`${node.name}/batch_mean`, `${node.name}/batch_var`];
-    const attributes = new Map(node.attributes).set('training_mode', { kind: 'int', value: 1 }).set('momentum', { kind: 'float', value: 0 });
+    const attributes = new Map(node.attributes)
+      .set('training_mode', { kind: 'int', value: 1 })
+      .set('momentum', { kind: 'float', value: 0 });
     this.push({ ...node, outputs: [node.outputs[0] ?? '', batchMean, batchVariance], attributes });
     const shape = this.builder.shape(node.inputs[0] ?? '');
     const samples = elementCount(shape) / (shape[1] ?? 1);
     const momentum = floatOf(node, 'momentum', 0.9);
     const follow = (running: string, batch: string, factor: number): void => {
       const kept = this.builder.emit('Mul', [running, this.builder.scalar(momentum)]);
-      this.statistics.set(running, this.builder.emit('Add', [kept, this.builder.emit('Mul', [batch, this.builder.scalar((1 - momentum) * factor)])]));
+      this.statistics.set(
+        running,
+        this.builder.emit('Add', [kept, this.builder.emit('Mul', [batch, this.builder.scalar((1 - momentum) * factor)])]),
+      );
     };
     follow(mean, batchMean, 1);
     follow(variance, batchVariance, samples / Math.max(1, samples - 1));

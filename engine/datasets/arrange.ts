@@ -32,7 +32,12 @@ export function arrangeSamples(dims: readonly number[], values: ArrayLike<number
     case 'HW':
       return { layout: 'CHW', sampleShape: [1, a, b], data, note: `layout: ${found} is N, H, W with one channel (${told})` };
     case 'HWC':
-      return { layout: 'CHW', sampleShape: [c, a, b], data: channelsFirst(data, a * b, c), note: `layout: ${found} is N, H, W, C, read as C, H, W (${told})` };
+      return {
+        layout: 'CHW',
+        sampleShape: [c, a, b],
+        data: channelsFirst(data, a * b, c),
+        note: `layout: ${found} is N, H, W, C, read as C, H, W (${told})`,
+      };
     case 'TF':
       return { layout: 'TF', sampleShape: [a, elementCount(sample.slice(1))], data, note: `layout: ${found} is N, T, F (${told})` };
     case 'F':
@@ -64,7 +69,8 @@ function channelsFirst<T extends Uint8Array | Float32Array>(data: T, pixels: num
 
 /** Class labels as whole numbers; [N, 1] is as good as [N]. */
 export function toLabels(values: ArrayLike<number | bigint>, count: number, file: string): Int32Array {
-  if (values.length !== count) throw malformed(file, 0, `has ${values.length} labels for ${count} samples; one class number a sample is needed`);
+  if (values.length !== count)
+    throw malformed(file, 0, `has ${values.length} labels for ${count} samples; one class number a sample is needed`);
   const labels = Int32Array.from(values as ArrayLike<number>, Number);
   const bad = labels.findIndex((label, i) => label < 0 || label !== Number(values[i]));
   if (bad >= 0) throw malformed(file, 0, `has label ${String(values[bad])} at position ${bad}; labels are whole numbers from 0`);

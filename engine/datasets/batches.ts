@@ -71,9 +71,13 @@ class BatchLoader {
     private readonly options: BatchOptions,
   ) {
     const { batch, shuffle, augment } = options;
-    if (!Number.isInteger(batch) || batch < 1) throw new SurgeryError('option-invalid', `A batch of ${batch} samples cannot be; give a whole number from 1`);
+    if (!Number.isInteger(batch) || batch < 1)
+      throw new SurgeryError('option-invalid', `A batch of ${batch} samples cannot be; give a whole number from 1`);
     if (augment && split.layout !== 'CHW')
-      throw new SurgeryError('option-invalid', `Random crop and flip are for images; samples of this data are ${split.layout} [${split.sampleShape.join(', ')}]`);
+      throw new SurgeryError(
+        'option-invalid',
+        `Random crop and flip are for images; samples of this data are ${split.layout} [${split.sampleShape.join(', ')}]`,
+      );
     if (augment && !shuffle) throw new SurgeryError('option-invalid', 'Augmentation needs the seed and epoch of `shuffle`');
     this.size = elementCount(split.sampleShape);
     this.order = shuffle && new Random(shuffle.seed, shuffle.epoch).permutation(split.count);

@@ -17,7 +17,9 @@ export const isCifarFolder = (directory: string): boolean => readdirSync(directo
 
 /** CIFAR-10's data_batch_1.bin ... and test_batch.bin, or CIFAR-100's train.bin and test.bin. */
 export function openCifarFolder(directory: string): Dataset {
-  const names = readdirSync(directory).filter((name) => BATCH_FILE.test(name)).sort();
+  const names = readdirSync(directory)
+    .filter((name) => BATCH_FILE.test(name))
+    .sort();
   const files = names.map((name) => ({ name: join(directory, name), bytes: readData(join(directory, name)) }));
   const meta = ['batches.meta.txt', 'fine_label_names.txt'].map((name) => join(directory, name)).find(existsSync);
   return fromFiles(directory, files, meta ? readFileSync(meta, 'utf8') : undefined);
@@ -28,24 +30,41 @@ export function openCifarArchive(file: string): Dataset {
   const entries = tarEntries(readData(file), file);
   const base = (name: string): string => name.split('/').at(-1) ?? '';
   const meta = entries.find(({ name }) => ['batches.meta.txt', 'fine_label_names.txt'].includes(base(name)));
-  return fromFiles(file, entries.filter(({ name }) => BATCH_FILE.test(base(name))).sort((a, b) => a.name.localeCompare(b.name)), meta?.bytes.toString('utf8'));
+  return fromFiles(
+    file,
+    entries.filter(({ name }) => BATCH_FILE.test(base(name))).sort((a, b) => a.name.localeCompare(b.name)),
+    meta?.bytes.toString('utf8'),
+  );
 }
 
 function fromFiles(place: string, files: readonly NamedBytes[], names: string | undefined): Dataset {
   const isTest = ({ name }: NamedBytes): boolean => /test(_batch)?\.bin$/.test(name);
   const [train, test] = [files.filter((f) => !isTest(f)), files.filter(isTest)];
-  if (train.length === 0 || test.length === 0) throw new SurgeryError('data-malformed', `${place} needs training and test batches; it has ${files.map((f) => f.name).join(', ') || 'none'}`);
+  if (train.length === 0 || test.length === 0)
+    throw new SurgeryError(
+      'data-malformed',
+      `${place} needs training and test batches; it has ${files.map((f) => f.name).join(', ') || 'none'}`,
+    );
   const fine = files.some(({ name }) => /(^|\/)train\.bin$/.test(name));
   const splits = [train, test].map((list) => readSplit(list, fine ? 2 : 1)) as [Split, Split];
-  const classes = names?.split('\n').map((n) => n.trim()).filter(Boolean) ?? Array.from({ length: fine ? 100 : 10 }, (_, i) => String(i));
-  return datasetOf(place, classes, splits[0], splits[1], [`format: CIFAR-${fine ? 100 : 10} binary`, 'layout: C, H, W', 'split: as in the files']);
+  const classes =
+    names
+      ?.split('\n')
+      .map((n) => n.trim())
+      .filter(Boolean) ?? Array.from({ length: fine ? 100 : 10 }, (_, i) => String(i));
+  return datasetOf(place, classes, splits[0], splits[1], [
+    `format: CIFAR-${fine ? 100 : 10} binary`,
+    'layout: C, H, W',
+    'split: as in the files',
+  ]);
 }
 
 /** Records of label bytes (the last is the class) and 3072 pixels. */
 function readSplit(files: readonly NamedBytes[], labelBytes: number): Split {
   const record = labelBytes + PIXELS;
   const counts = files.map(({ name, bytes }) => {
-    if (bytes.length === 0 || bytes.length % record !== 0) throw malformed(name, bytes.length - (bytes.length % record), `ends in the middle of a record of ${record} bytes`);
+    if (bytes.length === 0 || bytes.length % record !== 0)
+      throw malformed(name, bytes.length - (bytes.length % record), `ends in the middle of a record of ${record} bytes`);
     return bytes.length / record;
   });
   const total = counts.reduce((a, b) => a + b, 0);
@@ -65,11 +84,13 @@ const TAR_BLOCK = 512;
 /** Plain files of a ustar archive. */
 function tarEntries(bytes: Buffer, file: string): NamedBytes[] {
   const entries: NamedBytes[] = [];
-  for (let at = 0; at + TAR_BLOCK <= bytes.length && bytes[at] !== 0; ) {
-    const field = (start: number, length: number): string => bytes.toString('latin1', at + start, at + start + length).replace(/\0.*$/s, '');
+  for (let at = 0; at + TAR_BLOCK <= bytes.length && bytes[at] !== 0;) {
+    const field = (start: number, length: number): string =>
+      bytes.toString('latin1', at + start, at + start + length).replace(/\0.*$/s, '');
     const size = parseInt(field(124, 12), 8);
     if (Number.isNaN(size) || at + TAR_BLOCK + size > bytes.length) throw malformed(file, at, 'is not a whole tar archive');
-    if (field(156, 1) === '0' || field(156, 1) === '') entries.push({ name: field(0, 100), bytes: bytes.subarray(at + TAR_BLOCK, at + TAR_BLOCK + size) });
+    if (field(156, 1) === '0' || field(156, 1) === '')
+      entries.push({ name: field(0, 100), bytes: bytes.subarray(at + TAR_BLOCK, at + TAR_BLOCK + size) });
     at += TAR_BLOCK * (1 + Math.ceil(size / TAR_BLOCK));
   }
   return entries;

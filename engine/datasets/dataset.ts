@@ -50,7 +50,11 @@ export function channelsOf({ layout, sampleShape }: SampleForm): number {
 }
 
 /** Samples that lie one after the other in one array. */
-export function arraySplit(form: { layout: SampleLayout; sampleShape: readonly number[] }, data: Uint8Array | Float32Array, labels: Int32Array): Split {
+export function arraySplit(
+  form: { layout: SampleLayout; sampleShape: readonly number[] },
+  data: Uint8Array | Float32Array,
+  labels: Int32Array,
+): Split {
   const { layout, sampleShape } = form;
   const size = elementCount(sampleShape);
   const element = data instanceof Uint8Array ? 'uint8' : 'float32';

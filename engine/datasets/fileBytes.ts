@@ -13,7 +13,9 @@ export function readData(path: string): Buffer {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new SurgeryError('file-not-found', `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, { file: path });
+    throw new SurgeryError('file-not-found', `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {
+      file: path,
+    });
   }
   if (!/\.t?gz$/.test(path)) return bytes;
   try {

@@ -23,19 +23,29 @@ export function openIdxFolder(directory: string, options: OpenOptions): Dataset 
   const only = train ?? test;
   if (!only) throw new SurgeryError('data-malformed', `${directory} has no pair of IDX image and label files`);
   if (train && test && train.split.sampleShape.join() !== test.split.sampleShape.join())
-    throw malformed(test.file, 4, `has samples of ${test.split.sampleShape.join(' x ')}; the training file has ${train.split.sampleShape.join(' x ')}`);
-  const splits = train && test ? { train: train.split, test: test.split, note: 'split: as in the files' } : holdOut(only.split, options.holdout);
+    throw malformed(
+      test.file,
+      4,
+      `has samples of ${test.split.sampleShape.join(' x ')}; the training file has ${train.split.sampleShape.join(' x ')}`,
+    );
+  const splits =
+    train && test ? { train: train.split, test: test.split, note: 'split: as in the files' } : holdOut(only.split, options.holdout);
   const classes = classNames([train?.split.labels, test?.split.labels]);
   return datasetOf(directory, classes, splits.train, splits.test, ['format: IDX', only.note, splits.note]);
 }
 
 function openPair(directory: string, which: RegExp, options: OpenOptions): { split: Split; file: string; note: string } | undefined {
-  const files = readdirSync(directory).filter((name) => IDX_NAME.test(name) && which.test(name)).sort();
+  const files = readdirSync(directory)
+    .filter((name) => IDX_NAME.test(name) && which.test(name))
+    .sort();
   const images = files.find((name) => /image/i.test(name));
   const labels = files.find((name) => /label/i.test(name));
   if (!images && !labels) return undefined;
   if (!images || !labels)
-    throw new SurgeryError('data-malformed', `${directory} has ${images ?? labels ?? ''} but not the ${images ? 'labels' : 'images'} that belong to it`);
+    throw new SurgeryError(
+      'data-malformed',
+      `${directory} has ${images ?? labels ?? ''} but not the ${images ? 'labels' : 'images'} that belong to it`,
+    );
   const file = join(directory, images);
   const labelFile = join(directory, labels);
   const samples = parseIdx(readData(file), file);
@@ -52,11 +62,16 @@ export function parseIdx(bytes: Buffer, file: string): IdxArray {
   const width = { 8: 1, 9: 1, 11: 2, 12: 4, 13: 4, 14: 8 }[code];
   if (!width) throw malformed(file, 2, `has element type 0x${code.toString(16)}; known are 0x8, 0x9, 0xb, 0xc, 0xd and 0xe`);
   const start = 4 + 4 * rank;
-  if (rank === 0 || bytes.length < start) throw malformed(file, 3, `says it has ${rank} dimensions, but the file has ${bytes.length} bytes`);
+  if (rank === 0 || bytes.length < start)
+    throw malformed(file, 3, `says it has ${rank} dimensions, but the file has ${bytes.length} bytes`);
   const dims = Array.from({ length: rank }, (_, i) => bytes.readUInt32BE(4 + 4 * i));
   const count = elementCount(dims);
   if (bytes.length !== start + count * width)
-    throw malformed(file, Math.min(bytes.length, start + count * width), `should be ${start + count * width} bytes for ${dims.join(' x ')} elements, but is ${bytes.length}`);
+    throw malformed(
+      file,
+      Math.min(bytes.length, start + count * width),
+      `should be ${start + count * width} bytes for ${dims.join(' x ')} elements, but is ${bytes.length}`,
+    );
   return { dims, data: decodeElements(bytes.subarray(start), code, count) };
 }
 

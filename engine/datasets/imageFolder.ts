@@ -21,9 +21,13 @@ interface Labelled {
   readonly label: number;
 }
 
-const folders = (directory: string): string[] => readdirSync(directory).filter((name) => isDirectory(join(directory, name))).sort();
+const folders = (directory: string): string[] =>
+  readdirSync(directory)
+    .filter((name) => isDirectory(join(directory, name)))
+    .sort();
 const hasImages = (directory: string): boolean => readdirSync(directory).some((name) => IMAGE.test(name));
-const splitFolder = (directory: string, names: readonly string[]): string | undefined => folders(directory).find((name) => names.includes(name.toLowerCase()));
+const splitFolder = (directory: string, names: readonly string[]): string | undefined =>
+  folders(directory).find((name) => names.includes(name.toLowerCase()));
 
 export function isImageFolder(directory: string): boolean {
   const train = splitFolder(directory, ['train', 'training']);
@@ -37,11 +41,19 @@ export function openImageFolder(directory: string, options: OpenOptions): Datase
   const test = splitFolder(directory, ['test', 'val', 'valid', 'validation']);
   const parent = train ? join(directory, train) : directory;
   const classes = folders(parent).filter((name) => hasImages(join(parent, name)));
-  const list = (folder: string): Labelled[] => classes.flatMap((name, label) => imagesOf(join(folder, name)).map((file) => ({ file, label })));
+  const list = (folder: string): Labelled[] =>
+    classes.flatMap((name, label) => imagesOf(join(folder, name)).map((file) => ({ file, label })));
   const all = list(parent);
   const first = all[0] ?? fail(directory);
   const size = options.imageSize ?? sizeOf(readPicture(first.file));
-  if (train && test) return datasetOf(directory, classes, pictures(all, size, options), pictures(list(join(directory, test)), size, options), notes(size, `split: ${train} and ${test}`));
+  if (train && test)
+    return datasetOf(
+      directory,
+      classes,
+      pictures(all, size, options),
+      pictures(list(join(directory, test)), size, options),
+      notes(size, `split: ${train} and ${test}`),
+    );
   const held = holdOut(pictures(all, size, options), options.holdout);
   return datasetOf(directory, classes, held.train, held.test, notes(size, held.note));
 }
@@ -50,8 +62,18 @@ function fail(directory: string): never {
   throw new SurgeryError('data-malformed', `${directory} has no PNG or JPEG images in its class folders`);
 }
 
-const notes = (size: readonly [number, number], split: string): string[] => ['format: class folders of images', `layout: C, H, W with 3 channels, ${size.join(' x ')} pixels`, split];
-const imagesOf = (folder: string): string[] => (isDirectory(folder) ? readdirSync(folder).filter((name) => IMAGE.test(name)).sort().map((name) => join(folder, name)) : []);
+const notes = (size: readonly [number, number], split: string): string[] => [
+  'format: class folders of images',
+  `layout: C, H, W with 3 channels, ${size.join(' x ')} pixels`,
+  split,
+];
+const imagesOf = (folder: string): string[] =>
+  isDirectory(folder)
+    ? readdirSync(folder)
+        .filter((name) => IMAGE.test(name))
+        .sort()
+        .map((name) => join(folder, name))
+    : [];
 const sizeOf = ({ height, width }: Picture): [number, number] => [height, width];
 
 function pictures(samples: readonly Labelled[], size: readonly [number, number], options: OpenOptions): Split {
@@ -60,10 +82,21 @@ function pictures(samples: readonly Labelled[], size: readonly [number, number],
     const { file } = samples[i] ?? { file: '' };
     const picture = readPicture(file);
     if (!options.imageSize && (picture.height !== height || picture.width !== width))
-      throw malformed(file, 0, `has ${picture.height} x ${picture.width} pixels, the first image ${height} x ${width}; give a size (folder?size=${height}x${width})`);
+      throw malformed(
+        file,
+        0,
+        `has ${picture.height} x ${picture.width} pixels, the first image ${height} x ${width}; give a size (folder?size=${height}x${width})`,
+      );
     return fitted(picture, height, width);
   };
-  return { layout: 'CHW', sampleShape: [3, height, width], element: 'uint8', count: samples.length, labels: Int32Array.from(samples, (s) => s.label), read };
+  return {
+    layout: 'CHW',
+    sampleShape: [3, height, width],
+    element: 'uint8',
+    count: samples.length,
+    labels: Int32Array.from(samples, (s) => s.label),
+    read,
+  };
 }
 
 function readPicture(file: string): Picture {
@@ -94,7 +127,12 @@ function fitted({ width, height, data }: Picture, toHeight: number, toWidth: num
   return result;
 }
 
-function mean(data: Uint8Array, width: number, [top, bottom, left, right]: readonly [number, number, number, number], channel: number): number {
+function mean(
+  data: Uint8Array,
+  width: number,
+  [top, bottom, left, right]: readonly [number, number, number, number],
+  channel: number,
+): number {
   let sum = 0;
   for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) sum += data[(y * width + x) * 4 + channel] ?? 0;
   return Math.round(sum / ((bottom - top) * (right - left)));

@@ -53,8 +53,16 @@ const MOTIONS: readonly (readonly [name: string, make: (v: Variation) => Motion]
   ['anticlockwise', circling(-1)],
   ['growing', scaling(1)],
   ['shrinking', scaling(-1)],
-  ['swinging', ({ travel, x, y, radius, phase }) => (t) => ({ x: x + 0.2 * Math.sin(phase + 14 * travel * t), y, radius })],
-  ['still', ({ x, y, radius }) => () => ({ x, y, radius })],
+  [
+    'swinging',
+    ({ travel, x, y, radius, phase }) =>
+      (t) => ({ x: x + 0.2 * Math.sin(phase + 14 * travel * t), y, radius }),
+  ],
+  [
+    'still',
+    ({ x, y, radius }) =>
+      () => ({ x, y, radius }),
+  ],
 ];
 
 export const MOTION_CLASSES: readonly string[] = MOTIONS.map(([name]) => name);
@@ -65,7 +73,11 @@ export function generateMotions(options: MotionOptions, name: string): Dataset {
   const test = Math.floor(count / 6);
   const train = drawSplit(options, new Random(seed, 2), count - test);
   const held = drawSplit(options, new Random(seed, 3), test);
-  const notes = [`format: drawn clips, seed ${seed}`, 'layout: N, T, F, a frame of size x size pixels flattened', `split: ${count - test} and ${test} clips of independent streams`];
+  const notes = [
+    `format: drawn clips, seed ${seed}`,
+    'layout: N, T, F, a frame of size x size pixels flattened',
+    `split: ${count - test} and ${test} clips of independent streams`,
+  ];
   return datasetOf(name, MOTION_CLASSES.slice(0, classes), train, held, notes);
 }
 

@@ -92,5 +92,8 @@ const table = (factor: number, shift: number): Float32Array => Float32Array.from
 function perChannel(values: readonly number[], channels: number, option: string): Float64Array {
   if (values.length === channels) return Float64Array.from(values);
   if (values.length === 1) return new Float64Array(channels).fill(values[0] ?? 0);
-  throw new SurgeryError('option-invalid', `${option} has ${values.length} numbers; the data has ${channels} channel${channels === 1 ? '' : 's'}: give ${channels} or one for all`);
+  throw new SurgeryError(
+    'option-invalid',
+    `${option} has ${values.length} numbers; the data has ${channels} channel${channels === 1 ? '' : 's'}: give ${channels} or one for all`,
+  );
 }

@@ -24,7 +24,13 @@ export function openNpzDataset(path: string, options: OpenOptions): Dataset {
   return datasetOf(path, classNames([all.split.labels, held.split.labels]), all.split, held.split, notes);
 }
 
-function pairOf(arrays: ReadonlyMap<string, Tensor>, x: string, y: string, path: string, options: OpenOptions): { split: Split; note: string } {
+function pairOf(
+  arrays: ReadonlyMap<string, Tensor>,
+  x: string,
+  y: string,
+  path: string,
+  options: OpenOptions,
+): { split: Split; note: string } {
   const samples = arrayOf(arrays, x, path);
   const classes = arrayOf(arrays, y, path);
   const arranged = arrangeSamples(samples.dims, elementsOf(samples), `${path}:${x}.npy`, options.axes);
@@ -36,7 +42,10 @@ function arrayOf(arrays: ReadonlyMap<string, Tensor>, name: string, path: string
   const tensor = arrays.get(name);
   if (tensor) return tensor;
   const names = [...arrays.keys()].join(', ') || 'nothing';
-  throw new SurgeryError('data-malformed', `${path} has no array ${name} (it has ${names}); x_train, y_train, x_test, y_test or x, y are read`);
+  throw new SurgeryError(
+    'data-malformed',
+    `${path} has no array ${name} (it has ${names}); x_train, y_train, x_test, y_test or x, y are read`,
+  );
 }
 
 function elementsOf(tensor: Tensor): ArrayLike<number> {

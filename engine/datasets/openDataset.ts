@@ -21,7 +21,9 @@ export async function openDataset(spec: string, options: OpenOptions = {}): Prom
   const all = { ...options, ...queryOptions(query, spec) };
   if (isDirectory(place)) return openFolder(place, all);
   if (!existsSync(place))
-    throw new SurgeryError('file-not-found', `There is no data at ${place}; give a folder, an .npz file or generated:shapes`, { file: place });
+    throw new SurgeryError('file-not-found', `There is no data at ${place}; give a folder, an .npz file or generated:shapes`, {
+      file: place,
+    });
   if (place.endsWith('.npz')) return openNpzDataset(place, all);
   if (/\.(tar\.gz|tgz|tar)$/.test(place)) return openCifarArchive(place);
   throw new SurgeryError('data-malformed', `${place} is neither a folder of data nor an .npz or .tar.gz file`, { file: place });

@@ -25,7 +25,11 @@ export function generateShapes(options: ShapeOptions, name: string): Dataset {
   const test = Math.floor(count / 6);
   const train = drawSplit(options, new Random(seed, 0), count - test);
   const held = drawSplit(options, new Random(seed, 1), test);
-  const notes = [`format: drawn shapes, seed ${seed}`, 'layout: N, C, H, W', `split: ${count - test} and ${test} images of independent streams`];
+  const notes = [
+    `format: drawn shapes, seed ${seed}`,
+    'layout: N, C, H, W',
+    `split: ${count - test} and ${test} images of independent streams`,
+  ];
   return datasetOf(name, SHAPE_CLASSES.slice(0, classes), train, held, notes);
 }
 
@@ -103,7 +107,13 @@ export const coverage = (distance: number): number => Math.max(0, Math.min(1, 0.
 
 type Window = readonly [left: number, right: number, top: number, bottom: number];
 
-function blend(canvas: Float32Array, size: number, ink: readonly number[], window: Window, opacity: (x: number, y: number) => number): void {
+function blend(
+  canvas: Float32Array,
+  size: number,
+  ink: readonly number[],
+  window: Window,
+  opacity: (x: number, y: number) => number,
+): void {
   const [left, right, top, bottom] = window;
   for (let y = top; y < bottom; y++)
     for (let x = left; x < right; x++) {

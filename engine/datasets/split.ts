@@ -20,7 +20,8 @@ export function holdOut(all: Split, fraction = 0.2): { train: Split; test: Split
     held.add(position);
     left.set(label, wanted - 1);
   }
-  const positions = (keep: boolean): Uint32Array => Uint32Array.from({ length: all.count }, (_, i) => i).filter((i) => held.has(i) === keep);
+  const positions = (keep: boolean): Uint32Array =>
+    Uint32Array.from({ length: all.count }, (_, i) => i).filter((i) => held.has(i) === keep);
   const note = `split: ${held.size} of ${all.count} samples held out for testing, ${Math.round(fraction * 100)} % of each class, seed ${SPLIT_SEED}`;
   return { train: subset(all, positions(false)), test: subset(all, positions(true)), note };
 }

@@ -14,7 +14,8 @@ function derivative(rule: (c: Calculator, x: string, y: string, context: Gradien
 }
 
 /** 1 where y > 0, as one cheap operator: HardSigmoid with a slope beyond every float (reference/ort-formulations). */
-const stepOf = (context: GradientContext, y: string): string => context.emit('HardSigmoid', [y], { alpha: { float: 1e30 }, beta: { float: 0 } });
+const stepOf = (context: GradientContext, y: string): string =>
+  context.emit('HardSigmoid', [y], { alpha: { float: 1e30 }, beta: { float: 0 } });
 
 const activation = (op: string, gradient: OpRecord['gradient'], since = 1): OpRecord => ({
   op,
@@ -31,7 +32,10 @@ const activation = (op: string, gradient: OpRecord['gradient'], since = 1): OpRe
 
 const attribute = (context: GradientContext, name: string, fallback: number): number => floatOf(context.node, name, fallback);
 
-const relu = activation('Relu', derivative((_c, _x, y, context) => stepOf(context, y)));
+const relu = activation(
+  'Relu',
+  derivative((_c, _x, y, context) => stepOf(context, y)),
+);
 
 const leakyRelu = activation(
   'LeakyRelu',
@@ -70,9 +74,18 @@ const thresholdedRelu = activation(
   derivative((c, x, _y, context) => c.test('Greater', x, attribute(context, 'alpha', 1))),
 );
 
-const sigmoid = activation('Sigmoid', derivative((c, _x, y) => c.mul(y, c.sub(1, y))));
-const tanh = activation('Tanh', derivative((c, _x, y) => c.sub(1, c.mul(y, y))));
-const softplus = activation('Softplus', derivative((c, x) => c.call('Sigmoid', x)));
+const sigmoid = activation(
+  'Sigmoid',
+  derivative((c, _x, y) => c.mul(y, c.sub(1, y))),
+);
+const tanh = activation(
+  'Tanh',
+  derivative((c, _x, y) => c.sub(1, c.mul(y, y))),
+);
+const softplus = activation(
+  'Softplus',
+  derivative((c, x) => c.call('Sigmoid', x)),
+);
 
 const softsign = activation(
   'Softsign',
@@ -136,10 +149,18 @@ const swish = activation(
   24,
 );
 
-const erf = activation('Erf', derivative((c, x) => c.mul(c.call('Exp', c.call('Neg', c.mul(x, x))), 2 / Math.sqrt(Math.PI))), 9);
+const erf = activation(
+  'Erf',
+  derivative((c, x) => c.mul(c.call('Exp', c.call('Neg', c.mul(x, x))), 2 / Math.sqrt(Math.PI))),
+  9,
+);
 
 /** x < -lambd ? x + bias : x > lambd ? x - bias : 0. */
-const shrink = activation('Shrink', derivative((c, x, _y, context) => c.test('Greater', c.call('Abs', x), attribute(context, 'lambd', 0.5))), 9);
+const shrink = activation(
+  'Shrink',
+  derivative((c, x, _y, context) => c.test('Greater', c.call('Abs', x), attribute(context, 'lambd', 0.5))),
+  9,
+);
 
 /** Bounds are inputs since opset 11; the gradient passes where they do not bind. */
 const clip: OpRecord = {
@@ -161,7 +182,10 @@ function preluGradient(context: GradientContext): (string | undefined)[] {
   const x = context.input(0);
   const negative = c.test('Less', x, 0);
   const slope = (): string => c.add(c.mul(negative, c.sub(context.input(1), 1)), 1);
-  return [context.wants(0) ? c.mul(g, slope()) : undefined, context.wants(1) ? context.unbroadcast(c.mul(c.mul(g, x), negative), 1) : undefined];
+  return [
+    context.wants(0) ? c.mul(g, slope()) : undefined,
+    context.wants(1) ? context.unbroadcast(c.mul(c.mul(g, x), negative), 1) : undefined,
+  ];
 }
 
 const prelu: OpRecord = {

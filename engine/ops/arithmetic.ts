@@ -54,16 +54,32 @@ const subtract = (a: Dim, b: Dim): Dim => (isKnown(b) ? addDims(a, -b) : a === b
 const quotient = (a: Dim, b: Dim): Dim => (isKnown(a) && isKnown(b) ? Math.trunc(a / b) : divDims(a, b));
 
 const binaries = [
-  binary('Add', pair((_c, g) => [() => g, () => g]), addDims),
-  binary('Sub', pair((c, g) => [() => g, () => c.call('Neg', g)]), subtract),
-  binary('Mul', pair((c, g, { node }) => [() => c.mul(g, node.inputs[1] ?? ''), () => c.mul(g, node.inputs[0] ?? '')]), mulDims),
+  binary(
+    'Add',
+    pair((_c, g) => [() => g, () => g]),
+    addDims,
+  ),
+  binary(
+    'Sub',
+    pair((c, g) => [() => g, () => c.call('Neg', g)]),
+    subtract,
+  ),
+  binary(
+    'Mul',
+    pair((c, g, { node }) => [() => c.mul(g, node.inputs[1] ?? ''), () => c.mul(g, node.inputs[0] ?? '')]),
+    mulDims,
+  ),
   binary(
     'Div',
     pair((c, g, context) => [() => c.div(g, context.input(1)), () => c.call('Neg', c.div(c.mul(g, context.output(0)), context.input(1)))]),
     quotient,
   ),
   binary('Pow', pair(powGradient)),
-  binary('Mod', NOT_DIFFERENTIABLE, numeric((a, b) => a - b * Math.floor(a / b))),
+  binary(
+    'Mod',
+    NOT_DIFFERENTIABLE,
+    numeric((a, b) => a - b * Math.floor(a / b)),
+  ),
 ];
 
 /** d(a^b) = b a^(b-1) da + a^b log(a) db; the second is zero where a is zero, as in PyTorch. */
@@ -99,8 +115,14 @@ const extremeGradient: GradientRule = (context) => {
 };
 
 const variadics = [
-  variadic('Sum', share(() => 1)),
-  variadic('Mean', share((count) => 1 / count)),
+  variadic(
+    'Sum',
+    share(() => 1),
+  ),
+  variadic(
+    'Mean',
+    share((count) => 1 / count),
+  ),
   variadic('Min', extremeGradient, numeric(Math.min)),
   variadic('Max', extremeGradient, numeric(Math.max)),
 ];
@@ -119,7 +141,18 @@ function unary(op: string, derivative: Derivative | 'zero', fold?: (a: Dim) => D
     if (known && fold) context.setKnown(0, { dims: known.dims, elements: known.elements.map(fold) });
     return sameAsInput(context);
   };
-  return { op, domain: '', opsets: [1, 99], inputs: [1, 1], outputs: [1, 1], shape, gradient, macs: 'none', coupling: elementwiseCoupling, tfjs: NO_TFJS };
+  return {
+    op,
+    domain: '',
+    opsets: [1, 99],
+    inputs: [1, 1],
+    outputs: [1, 1],
+    shape,
+    gradient,
+    macs: 'none',
+    coupling: elementwiseCoupling,
+    tfjs: NO_TFJS,
+  };
 }
 
 const negate = (a: Dim): Dim => (isKnown(a) ? -a : '?');

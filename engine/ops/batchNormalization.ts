@@ -8,13 +8,17 @@ function shape(context: ShapeContext) {
   const type = inputType(context);
   const channel = { type: context.input(1)?.type ?? type, shape: x ? [x[1] ?? 1] : undefined };
   const [known, scale] = [x?.[1], context.shape(1)?.[0]];
-  if (typeof known === 'number' && typeof scale === 'number' && known !== scale) context.fail(`input has ${known} channels but the scale has ${scale}`);
+  if (typeof known === 'number' && typeof scale === 'number' && known !== scale)
+    context.fail(`input has ${known} channels but the scale has ${scale}`);
   return context.node.outputs.map((_, i) => (i === 0 ? { type, shape: x } : channel));
 }
 
 function coupling(context: CouplingContext): void {
   context.tie(context.in(0, 0), context.out(0, 0));
-  context.inputShape(0).slice(2).forEach((_, i) => context.tie(context.in(0, i + 2), context.out(0, i + 2)));
+  context
+    .inputShape(0)
+    .slice(2)
+    .forEach((_, i) => context.tie(context.in(0, i + 2), context.out(0, i + 2)));
   context.tie(context.in(0, 1), context.out(0, 1));
   for (const i of [1, 2, 3, 4]) context.tie(context.in(i, 0), context.out(0, 1));
 }
@@ -39,11 +43,18 @@ interface Layout {
 function channelLayout(context: GradientContext): Layout {
   const x = context.shape(context.input(0));
   const channels = x[1] ?? 1;
-  return { axes: x.map((_, i) => i).filter((i) => i !== 1), channels, column: x.slice(1).map((d, i) => (i === 0 ? d : 1)), count: elementCount(x) / channels };
+  return {
+    axes: x.map((_, i) => i).filter((i) => i !== 1),
+    channels,
+    column: x.slice(1).map((d, i) => (i === 0 ? d : 1)),
+    count: elementCount(x) / channels,
+  };
 }
 
-const perChannel = (context: GradientContext, value: string, layout: Layout): string => context.emit('ReduceSum', [value, context.ints(layout.axes)], { keepdims: 0 });
-const column = (context: GradientContext, value: string, layout: Layout): string => context.emit('Reshape', [value, context.ints(layout.column)]);
+const perChannel = (context: GradientContext, value: string, layout: Layout): string =>
+  context.emit('ReduceSum', [value, context.ints(layout.axes)], { keepdims: 0 });
+const column = (context: GradientContext, value: string, layout: Layout): string =>
+  context.emit('Reshape', [value, context.ints(layout.column)]);
 
 function inverseDeviation(context: GradientContext, variance: string): string {
   const epsilon = context.scalar(floatOf(context.node, 'epsilon', 1e-5));
@@ -71,7 +82,8 @@ function scaleGradient(context: GradientContext, g: string, sum: string, mean: s
  */
 function trainingGradient(context: GradientContext, g: string, layout: Layout): (string | undefined)[] {
   const [mean, variance] = [context.output(1), context.output(2)];
-  if (!mean || !variance || floatOf(context.node, 'momentum', 0.9) !== 0) context.fail('batch statistics are needed as its outputs (momentum 0) to be differentiated');
+  if (!mean || !variance || floatOf(context.node, 'momentum', 0.9) !== 0)
+    context.fail('batch statistics are needed as its outputs (momentum 0) to be differentiated');
   const inverse = inverseDeviation(context, variance);
   const sum = perChannel(context, g, layout);
   const scale = scaleGradient(context, g, sum, mean, inverse, layout);

@@ -12,10 +12,15 @@ export class Calculator {
   sub = (a: string | number, b: string | number): string => this.context.emit('Sub', [this.value(a), this.value(b)]);
   mul = (a: string | number, b: string | number): string => this.context.emit('Mul', [this.value(a), this.value(b)]);
   div = (a: string | number, b: string | number): string => this.context.emit('Div', [this.value(a), this.value(b)]);
-  call = (op: string, ...inputs: (string | number)[]): string => this.context.emit(op, inputs.map((x) => this.value(x)));
+  call = (op: string, ...inputs: (string | number)[]): string =>
+    this.context.emit(
+      op,
+      inputs.map((x) => this.value(x)),
+    );
   constant = (value: number): string => this.context.scalar(value);
   /** 1 where a holds against b, else 0. */
   test = (op: 'Greater' | 'Less' | 'GreaterOrEqual' | 'LessOrEqual' | 'Equal', a: string | number, b: string | number): string =>
     this.context.emit('Cast', [this.context.emit(op, [this.value(a), this.value(b)])], { to: 1 });
-  select = (condition: string, a: string | number, b: string | number): string => this.context.emit('Where', [condition, this.value(a), this.value(b)]);
+  select = (condition: string, a: string | number, b: string | number): string =>
+    this.context.emit('Where', [condition, this.value(a), this.value(b)]);
 }

@@ -3,7 +3,14 @@ import { Calculator } from './calculator';
 import type { GradientContext, KnownValue, OpRecord, ShapeContext, ShapeRule } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, broadcastCoupling, broadcastRule, broadcastShapes, elementwiseCoupling } from './shapeHelpers';
 
-const common = { domain: '', outputs: [1, 1], macs: 'none', coupling: broadcastCoupling, tfjs: NO_TFJS, gradient: NOT_DIFFERENTIABLE } as const;
+const common = {
+  domain: '',
+  outputs: [1, 1],
+  macs: 'none',
+  coupling: broadcastCoupling,
+  tfjs: NO_TFJS,
+  gradient: NOT_DIFFERENTIABLE,
+} as const;
 
 const TESTS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
   Equal: (a, b) => a === b,
@@ -22,7 +29,10 @@ function comparison(op: string, test: (a: number, b: number) => boolean): OpReco
     const count = Math.max(a?.elements.length ?? 0, b?.elements.length ?? 0);
     const values = a && b ? Array.from({ length: count }, (_, i) => [pick(a, i), pick(b, i)] as const) : [];
     if (a && b && values.every(([x, y]) => typeof x === 'number' && typeof y === 'number'))
-      context.setKnown(0, { dims: a.dims.length >= b.dims.length ? a.dims : b.dims, elements: values.map(([x, y]) => Number(test(x as number, y as number))) });
+      context.setKnown(0, {
+        dims: a.dims.length >= b.dims.length ? a.dims : b.dims,
+        elements: values.map(([x, y]) => Number(test(x as number, y as number))),
+      });
     return broadcastRule('bool')(context);
   };
   return { ...common, op, opsets: [7, 99], inputs: [2, 2], shape };
@@ -31,7 +41,14 @@ function comparison(op: string, test: (a: number, b: number) => boolean): OpReco
 const pick = (value: KnownValue, i: number): Dim => value.elements[value.elements.length === 1 ? 0 : i] ?? '?';
 
 function unaryTest(op: string, inputs: readonly [number, number] = [1, 1]): OpRecord {
-  return { ...common, op, opsets: [1, 99], inputs, shape: (context) => [{ type: 'bool', shape: context.shape(0) }], coupling: elementwiseCoupling };
+  return {
+    ...common,
+    op,
+    opsets: [1, 99],
+    inputs,
+    shape: (context) => [{ type: 'bool', shape: context.shape(0) }],
+    coupling: elementwiseCoupling,
+  };
 }
 
 function whereShape(context: ShapeContext) {
@@ -39,7 +56,10 @@ function whereShape(context: ShapeContext) {
   const [test, a, b] = [context.known(0), context.known(1), context.known(2)];
   if (test && a && b && test.elements.every((t) => typeof t === 'number')) {
     const count = Math.max(test.elements.length, a.elements.length, b.elements.length);
-    context.setKnown(0, { dims: [test, a, b].reduce((x, y) => (y.dims.length > x.dims.length ? y : x)).dims, elements: Array.from({ length: count }, (_, i) => pick(pick(test, i) !== 0 ? a : b, i)) });
+    context.setKnown(0, {
+      dims: [test, a, b].reduce((x, y) => (y.dims.length > x.dims.length ? y : x)).dims,
+      elements: Array.from({ length: count }, (_, i) => pick(pick(test, i) !== 0 ? a : b, i)),
+    });
   }
   const type = context.input(1)?.type ?? 'float32';
   const [s0, s1, s2] = shapes;

@@ -28,7 +28,15 @@ function sizesOf(context: GradientContext): ConvSizes {
   const [batch = 1, channels = 1, ...input] = context.shape(context.input(0));
   const [filters = 1, , ...kernel] = context.shape(context.input(1));
   const window = resolveWindow(input, kernel, windowAttributes(context.node));
-  return { ...window, batch, channels, filters, input, output: context.shape(context.output(0)).slice(2), groups: intOf(context.node, 'group', 1) };
+  return {
+    ...window,
+    batch,
+    channels,
+    filters,
+    input,
+    output: context.shape(context.output(0)).slice(2),
+    groups: intOf(context.node, 'group', 1),
+  };
 }
 
 /** Stride 1: a convolution with the flipped, transposed weight; it is faster than ConvTranspose. Otherwise ConvTranspose. */
@@ -39,8 +47,17 @@ function inputGradient(context: GradientContext, g: string, sizes: ConvSizes): s
   const flipped = [...extent.map((e, i) => e - (pads[i] ?? 0)), ...extent.map((e, i) => e - (pads[i + rank] ?? 0))];
   if (strides.every((s) => s === 1) && flipped.every((p) => p >= 0))
     return context.emit('Conv', [g, flippedWeight(context, sizes)], { kernel_shape: kernel, pads: flipped, dilations, group: groups });
-  const outputPadding = input.map((size, i) => size - (((output[i] ?? 1) - 1) * (strides[i] ?? 1) - (pads[i] ?? 0) - (pads[i + rank] ?? 0) + (extent[i] ?? 0) + 1));
-  return context.emit('ConvTranspose', [g, context.input(1)], { kernel_shape: kernel, strides, dilations, pads, group: groups, output_padding: outputPadding });
+  const outputPadding = input.map(
+    (size, i) => size - (((output[i] ?? 1) - 1) * (strides[i] ?? 1) - (pads[i] ?? 0) - (pads[i + rank] ?? 0) + (extent[i] ?? 0) + 1),
+  );
+  return context.emit('ConvTranspose', [g, context.input(1)], {
+    kernel_shape: kernel,
+    strides,
+    dilations,
+    pads,
+    group: groups,
+    output_padding: outputPadding,
+  });
 }
 
 /** [K, C/g, k...] to [C, K/g, reversed k...]. */
@@ -48,7 +65,10 @@ function flippedWeight(context: GradientContext, { kernel, groups, channels, fil
   const taps = elementCount(kernel);
   const grouped = context.emit('Reshape', [context.input(1), context.ints([groups, filters / groups, channels / groups, taps])]);
   const swapped = context.emit('Transpose', [grouped], { perm: [0, 2, 1, 3] });
-  const reversed = taps === 1 ? swapped : context.emit('Gather', [swapped, context.ints(Array.from({ length: taps }, (_, i) => taps - 1 - i))], { axis: 3 });
+  const reversed =
+    taps === 1
+      ? swapped
+      : context.emit('Gather', [swapped, context.ints(Array.from({ length: taps }, (_, i) => taps - 1 - i))], { axis: 3 });
   return context.emit('Reshape', [reversed, context.ints([channels, filters / groups, ...kernel])]);
 }
 
@@ -79,10 +99,16 @@ function patchWeightGradient(context: GradientContext, g: string, sizes: ConvSiz
   const padded = paddedInput(context, sizes);
   const taps = Array.from({ length: rows * columns }, (_, i) => tap(context, padded, sizes, [Math.floor(i / columns), i % columns]));
   const positions = elementCount(output);
-  const patches = context.emit('Reshape', [context.emit('Concat', taps, { axis: 1 }), context.ints([batch, taps.length * channels, positions])]);
+  const patches = context.emit('Reshape', [
+    context.emit('Concat', taps, { axis: 1 }),
+    context.ints([batch, taps.length * channels, positions]),
+  ]);
   const flatG = context.emit('Reshape', [g, context.ints([batch, filters, positions])]);
   const product = context.emit('Reshape', [batchedOuter(context, flatG, patches), context.ints([filters, taps.length, channels])]);
-  return context.emit('Reshape', [context.emit('Transpose', [product], { perm: [0, 2, 1] }), context.ints([filters, channels, rows, columns])]);
+  return context.emit('Reshape', [
+    context.emit('Transpose', [product], { perm: [0, 2, 1] }),
+    context.ints([filters, channels, rows, columns]),
+  ]);
 }
 
 /**
@@ -128,7 +154,9 @@ function shiftedRows(context: GradientContext, g: string, rows: number, width: n
 function rowShifts(context: GradientContext, g: string, rows: number, width: number): string[] {
   const [k = 1, n = 1] = context.shape(g);
   const zeros = (count: number): string[] => (count === 0 ? [] : [zeroTensor(context, [k, n, count * width])]);
-  return Array.from({ length: rows }, (_, r) => (rows === 1 ? g : context.emit('Concat', [...zeros(r), g, ...zeros(rows - 1 - r)], { axis: 2 })));
+  return Array.from({ length: rows }, (_, r) =>
+    rows === 1 ? g : context.emit('Concat', [...zeros(r), g, ...zeros(rows - 1 - r)], { axis: 2 }),
+  );
 }
 
 const zeroTensor = (context: GradientContext, dims: readonly number[]): string => context.emit('ConstantOfShape', [context.ints(dims)]);
@@ -146,9 +174,14 @@ function paddedInput(context: GradientContext, { batch, channels, input, pads }:
   const [height = 1, width = 1] = input;
   const [top = 0, left = 0, bottom = 0, right = 0] = pads;
   const border = (count: number, dims: readonly number[]): string[] => (count === 0 ? [] : [zeroTensor(context, dims)]);
-  const wide = left + right === 0 ? x : context.emit('Concat', [...border(left, [...lead, height, left]), x, ...border(right, [...lead, height, right])], { axis: 3 });
+  const wide =
+    left + right === 0
+      ? x
+      : context.emit('Concat', [...border(left, [...lead, height, left]), x, ...border(right, [...lead, height, right])], { axis: 3 });
   const full = width + left + right;
-  return top + bottom === 0 ? wide : context.emit('Concat', [...border(top, [...lead, top, full]), wide, ...border(bottom, [...lead, bottom, full])], { axis: 2 });
+  return top + bottom === 0
+    ? wide
+    : context.emit('Concat', [...border(top, [...lead, top, full]), wide, ...border(bottom, [...lead, bottom, full])], { axis: 2 });
 }
 
 /** What one kernel tap sees: [N, C, Ho, Wo]. */
@@ -160,8 +193,14 @@ function tap(context: GradientContext, padded: string, { strides, dilations, out
   return whole ? padded : slice(context, padded, [2, 3], begin, end, strides);
 }
 
-const slice = (context: GradientContext, value: string, axes: readonly number[], begin: readonly number[], end: readonly number[], steps: readonly number[]): string =>
-  context.emit('Slice', [value, context.ints(begin), context.ints(end), context.ints(axes), context.ints(steps)]);
+const slice = (
+  context: GradientContext,
+  value: string,
+  axes: readonly number[],
+  begin: readonly number[],
+  end: readonly number[],
+  steps: readonly number[],
+): string => context.emit('Slice', [value, context.ints(begin), context.ints(end), context.ints(axes), context.ints(steps)]);
 
 /** Any rank and grouping: a convolution in which samples and channels have changed places, stride and dilation too. */
 function swappedWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
@@ -173,8 +212,20 @@ function swappedWeightGradient(context: GradientContext, g: string, sizes: ConvS
   const x = context.emit('Reshape', [swapped, context.ints([perGroup, groups * batch, ...input])]);
   const filter = context.emit('Transpose', [g], { perm: [1, 0, ...kernel.map((_, i) => i + 2)] });
   const full = context.emit('Conv', [x, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads, group: groups });
-  const exact = context.shape(full).slice(2).every((d, i) => d === kernel[i]);
+  const exact = context
+    .shape(full)
+    .slice(2)
+    .every((d, i) => d === kernel[i]);
   const axes = kernel.map((_, i) => i + 2);
-  const cut = exact ? full : slice(context, full, axes, axes.map(() => 0), kernel, axes.map(() => 1));
+  const cut = exact
+    ? full
+    : slice(
+        context,
+        full,
+        axes,
+        axes.map(() => 0),
+        kernel,
+        axes.map(() => 1),
+      );
   return context.emit('Transpose', [cut], { perm: [1, 0, ...Array.from({ length: rank }, (_, i) => i + 2)] });
 }

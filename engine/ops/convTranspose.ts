@@ -17,7 +17,14 @@ function transposeShape(context: ShapeContext) {
     const [size, stride] = [x[i + 2] as Dim, strides?.[i] ?? 1];
     if (!isKnown(size)) return '?';
     if (autoPad.startsWith('SAME')) return size * stride;
-    return (size - 1) * stride + (k - 1) * (dilations?.[i] ?? 1) + 1 + (outputPadding[i] ?? 0) - (pads?.[i] ?? 0) - (pads?.[i + kernel.length] ?? 0);
+    return (
+      (size - 1) * stride +
+      (k - 1) * (dilations?.[i] ?? 1) +
+      1 +
+      (outputPadding[i] ?? 0) -
+      (pads?.[i] ?? 0) -
+      (pads?.[i + kernel.length] ?? 0)
+    );
   });
   const perGroup = w[1] as Dim;
   const groups = intOf(context.node, 'group', 1);
@@ -29,17 +36,27 @@ function transposeGradient(context: GradientContext): (string | undefined)[] {
   const g = context.outputGradient(0);
   if (!g) return [];
   const { strides, dilations, pads, autoPad } = windowAttributes(context.node);
-  if (autoPad !== 'NOTSET' || context.node.attributes.has('output_shape')) context.fail('its padding must be explicit to be differentiated');
+  if (autoPad !== 'NOTSET' || context.node.attributes.has('output_shape'))
+    context.fail('its padding must be explicit to be differentiated');
   const [, perGroup = 1, ...kernel] = context.shape(context.input(1));
   const rank = kernel.length;
   const groups = intOf(context.node, 'group', 1);
-  const window = { strides: strides ?? kernel.map(() => 1), dilations: dilations ?? kernel.map(() => 1), pads: pads ?? Array<number>(2 * rank).fill(0) };
+  const window = {
+    strides: strides ?? kernel.map(() => 1),
+    dilations: dilations ?? kernel.map(() => 1),
+    pads: pads ?? Array<number>(2 * rank).fill(0),
+  };
   const spatial = kernel.map((_, i) => i + 2);
   const x = context.input(0);
   const inputGradient = (): string => {
     const full = context.emit('Conv', [g, context.input(1)], { kernel_shape: kernel, ...window, group: groups });
     const size = context.shape(x).slice(2);
-    return context.shape(full).slice(2).every((d, i) => d === size[i]) ? full : cut(context, full, spatial, size);
+    return context
+      .shape(full)
+      .slice(2)
+      .every((d, i) => d === size[i])
+      ? full
+      : cut(context, full, spatial, size);
   };
   const weightGradient = (): string => {
     const [batch = 1, , ...input] = context.shape(x);
@@ -48,9 +65,20 @@ function transposeGradient(context: GradientContext): (string | undefined)[] {
     const swapped = context.emit('Transpose', [grouped], { perm: [2, 1, 0, 3] });
     const image = context.emit('Reshape', [swapped, context.ints([perGroup, groups * batch, ...output])]);
     const filter = context.emit('Transpose', [x], { perm: [1, 0, ...spatial] });
-    const full = context.emit('Conv', [image, filter], { kernel_shape: input, strides: window.dilations, dilations: window.strides, pads: window.pads, group: groups });
-    const exact = context.shape(full).slice(2).every((d, i) => d === kernel[i]);
-    return context.emit('Transpose', [exact ? full : cut(context, full, spatial, kernel)], { perm: [1, 0, ...spatial.map((_, i) => i + 2)] });
+    const full = context.emit('Conv', [image, filter], {
+      kernel_shape: input,
+      strides: window.dilations,
+      dilations: window.strides,
+      pads: window.pads,
+      group: groups,
+    });
+    const exact = context
+      .shape(full)
+      .slice(2)
+      .every((d, i) => d === kernel[i]);
+    return context.emit('Transpose', [exact ? full : cut(context, full, spatial, kernel)], {
+      perm: [1, 0, ...spatial.map((_, i) => i + 2)],
+    });
   };
   return [
     context.wants(0) ? inputGradient() : undefined,

@@ -32,7 +32,8 @@ export function costOf(graph: Graph, shapeOf: ShapeOf): { nodes: NodeCost[]; tot
   const opset = graph.opsets.get('') ?? 1;
   const nodes = graph.nodes.map((node): NodeCost => {
     let owned = 0;
-    for (const name of node.inputs) if (parameters.delete(name)) owned += elementCount(shapeOf(name) ?? graph.initializers.get(name)?.dims ?? []);
+    for (const name of node.inputs)
+      if (parameters.delete(name)) owned += elementCount(shapeOf(name) ?? graph.initializers.get(name)?.dims ?? []);
     const elements = node.outputs.reduce((n, o) => n + elementCount(shapeOf(o) ?? [0]), 0);
     return { node, parameters: owned, macs: macsOf(node, opset, shapeOf), activationBytes: byteSize('float32', elements) };
   });

@@ -35,11 +35,13 @@ function constantTensor(node: Node): Tensor | undefined {
 }
 
 /** PyTorch's exporter shares equal weights through Identity. */
-const passedOn = (node: Node, graph: Graph): Tensor | undefined => (node.op === 'Identity' ? graph.initializers.get(node.inputs[0] ?? '') : undefined);
+const passedOn = (node: Node, graph: Graph): Tensor | undefined =>
+  node.op === 'Identity' ? graph.initializers.get(node.inputs[0] ?? '') : undefined;
 
 function knownTensor(output: string, inferred: InferredTypes): Tensor | undefined {
   const known = inferred.known.get(output);
-  if (!known || inferred.types.get(output)?.type !== 'int64' || !known.elements.every((e) => isKnown(e) && Number.isInteger(e))) return undefined;
+  if (!known || inferred.types.get(output)?.type !== 'int64' || !known.elements.every((e) => isKnown(e) && Number.isInteger(e)))
+    return undefined;
   return int64(known.dims, known.elements as number[]);
 }
 
@@ -51,11 +53,14 @@ function removeUnread(graph: Graph): void {
     return true;
   });
   graph.nodes = kept.reverse();
-  for (const name of graph.initializers.keys()) if (!read.has(name) && !graph.inputs.some((i) => i.name === name)) graph.initializers.delete(name);
+  for (const name of graph.initializers.keys())
+    if (!read.has(name) && !graph.inputs.some((i) => i.name === name)) graph.initializers.delete(name);
 }
 
 /** Inputs of a node and whatever its subgraphs may read from outside. */
 function namesIn(node: Node): string[] {
-  const inner = [...node.attributes.values()].flatMap((a) => (a.kind === 'graph' ? [...a.value.nodes.flatMap(namesIn), ...a.value.outputs.map((o) => o.name)] : []));
+  const inner = [...node.attributes.values()].flatMap((a) =>
+    a.kind === 'graph' ? [...a.value.nodes.flatMap(namesIn), ...a.value.outputs.map((o) => o.name)] : [],
+  );
   return [...node.inputs, ...inner];
 }

@@ -11,7 +11,8 @@ function gemmShape(context: ShapeContext) {
   if (a.length !== 2 || b.length !== 2) context.fail(`takes two matrices but got [${a.join(', ')}] and [${b.join(', ')}]`);
   const [transA, transB] = [intOf(context.node, 'transA', 0), intOf(context.node, 'transB', 0)];
   const [inner, other] = [a[transA ? 0 : 1], b[transB ? 1 : 0]];
-  if (isKnown(inner as Dim) && isKnown(other as Dim) && inner !== other) context.fail(`shapes [${a.join(', ')}] and [${b.join(', ')}] do not multiply`);
+  if (isKnown(inner as Dim) && isKnown(other as Dim) && inner !== other)
+    context.fail(`shapes [${a.join(', ')}] and [${b.join(', ')}] do not multiply`);
   return [{ type, shape: [a[transA ? 1 : 0] as Dim, b[transB ? 0 : 1] as Dim] }];
 }
 
@@ -30,7 +31,11 @@ function gemmGradient(context: GradientContext): (string | undefined)[] {
     const sum = context.unbroadcast(g, 2);
     return beta === 1 ? sum : context.emit('Mul', [sum, context.scalar(beta)]);
   };
-  return [context.wants(0) ? gradientA() : undefined, context.wants(1) ? gradientB() : undefined, context.wants(2) ? gradientC() : undefined];
+  return [
+    context.wants(0) ? gradientA() : undefined,
+    context.wants(1) ? gradientB() : undefined,
+    context.wants(2) ? gradientC() : undefined,
+  ];
 }
 
 function gemmCoupling(context: CouplingContext): void {
@@ -54,9 +59,11 @@ export const gemm: OpRecord = {
   tfjs: NO_TFJS,
 };
 
-const isTransposed = (node: { attributes: ReadonlyMap<string, unknown> } & Parameters<typeof intOf>[0], name: string): boolean => intOf(node, name, 0) === 1;
+const isTransposed = (node: { attributes: ReadonlyMap<string, unknown> } & Parameters<typeof intOf>[0], name: string): boolean =>
+  intOf(node, name, 0) === 1;
 
-const swapLast = <T>(shape: readonly T[], swap: boolean): T[] => (swap ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : [...shape]);
+const swapLast = <T>(shape: readonly T[], swap: boolean): T[] =>
+  swap ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : [...shape];
 
 function matMulShape(context: ShapeContext) {
   const [rawA, rawB] = [context.shape(0), context.shape(1)];
@@ -66,12 +73,17 @@ function matMulShape(context: ShapeContext) {
   const a = rawA.length === 1 ? [1, ...rawA] : swapLast(rawA, isTransposed(context.node, 'transA'));
   const b = rawB.length === 1 ? [...rawB, 1] : swapLast(rawB, isTransposed(context.node, 'transB'));
   const [inner, other] = [a.at(-1) as Dim, b.at(-2) as Dim];
-  if (isKnown(inner) && isKnown(other) && inner !== other) context.fail(`shapes [${rawA.join(', ')}] and [${rawB.join(', ')}] do not multiply`);
+  if (isKnown(inner) && isKnown(other) && inner !== other)
+    context.fail(`shapes [${rawA.join(', ')}] and [${rawB.join(', ')}] do not multiply`);
   const batch = broadcastShapes(a.slice(0, -2), b.slice(0, -2), (reason) => context.fail(reason));
   return [{ type, shape: [...batch, ...(rawA.length === 1 ? [] : [a.at(-2) as Dim]), ...(rawB.length === 1 ? [] : [b.at(-1) as Dim])] }];
 }
 
-function matMulMacs(context: { inputShape(i: number): readonly number[]; outputShape(i: number): readonly number[]; node: Parameters<typeof intOf>[0] }): number {
+function matMulMacs(context: {
+  inputShape(i: number): readonly number[];
+  outputShape(i: number): readonly number[];
+  node: Parameters<typeof intOf>[0];
+}): number {
   const a = context.inputShape(0);
   return elementCount(context.outputShape(0)) * (swapLast(a, a.length > 1 && isTransposed(context.node, 'transA')).at(-1) ?? 1);
 }
@@ -84,14 +96,24 @@ function matMulGradient(context: GradientContext): (string | undefined)[] {
   if (context.shape(a).length < 2 || context.shape(b).length < 2) return vectorGradient(context, g);
   const [transA, transB] = [intOf(context.node, 'transA', 0), intOf(context.node, 'transB', 0)];
   const alpha = { float: floatOf(context.node, 'alpha', 1) };
-  const product = (x: string, y: string, tx: number, ty: number): string => context.emit('FusedMatMul', [x, y], { transA: tx, transB: ty, alpha }, { domain: 'com.microsoft' });
+  const product = (x: string, y: string, tx: number, ty: number): string =>
+    context.emit('FusedMatMul', [x, y], { transA: tx, transB: ty, alpha }, { domain: 'com.microsoft' });
   const gradientA = (): string => (transA ? product(b, g, transB, 1) : product(g, b, 0, 1 - transB));
   const gradientB = (): string => (transB ? product(g, a, 1, transA) : weightGradient(context, product, a, g, transA));
-  return [context.wants(0) ? context.unbroadcast(gradientA(), 0) : undefined, context.wants(1) ? context.unbroadcast(gradientB(), 1) : undefined];
+  return [
+    context.wants(0) ? context.unbroadcast(gradientA(), 0) : undefined,
+    context.wants(1) ? context.unbroadcast(gradientB(), 1) : undefined,
+  ];
 }
 
 /** A shared matrix under a batch: one product over all rows instead of one for each batch and a sum. */
-function weightGradient(context: GradientContext, product: (x: string, y: string, tx: number, ty: number) => string, a: string, g: string, transA: number): string {
+function weightGradient(
+  context: GradientContext,
+  product: (x: string, y: string, tx: number, ty: number) => string,
+  a: string,
+  g: string,
+  transA: number,
+): string {
   const [shapeA, shapeG] = [context.shape(a), context.shape(g)];
   if (context.shape(context.input(1)).length !== 2 || shapeA.length === 2 || transA) return product(a, g, 1 - transA, 0);
   const rows = (value: string, shape: readonly number[]): string => context.emit('Reshape', [value, context.ints([-1, shape.at(-1) ?? 1])]);
@@ -104,14 +126,22 @@ function vectorGradient(context: GradientContext, g: string): (string | undefine
   const matrixA = shapeA.length === 1 ? context.emit('Reshape', [context.input(0), context.ints([1, ...shapeA])]) : context.input(0);
   const matrixB = shapeB.length === 1 ? context.emit('Reshape', [context.input(1), context.ints([...shapeB, 1])]) : context.input(1);
   const lead = (shapeA.length > 1 ? shapeA : shapeB).slice(0, -2);
-  const matrixG = context.emit('Reshape', [g, context.ints([...lead, context.shape(matrixA).at(-2) ?? 1, context.shape(matrixB).at(-1) ?? 1])]);
-  const product = (x: string, y: string, tx: number, ty: number): string => context.emit('FusedMatMul', [x, y], { transA: tx, transB: ty }, { domain: 'com.microsoft' });
+  const matrixG = context.emit('Reshape', [
+    g,
+    context.ints([...lead, context.shape(matrixA).at(-2) ?? 1, context.shape(matrixB).at(-1) ?? 1]),
+  ]);
+  const product = (x: string, y: string, tx: number, ty: number): string =>
+    context.emit('FusedMatMul', [x, y], { transA: tx, transB: ty }, { domain: 'com.microsoft' });
   const fit = (value: string, shape: readonly number[]): string => {
     const extra = context.shape(value).length - Math.max(2, shape.length);
-    const summed = extra > 0 ? context.emit('ReduceSum', [value, context.ints(Array.from({ length: extra }, (_, i) => i))], { keepdims: 0 }) : value;
+    const summed =
+      extra > 0 ? context.emit('ReduceSum', [value, context.ints(Array.from({ length: extra }, (_, i) => i))], { keepdims: 0 }) : value;
     return context.emit('Reshape', [summed, context.ints(shape)]);
   };
-  return [context.wants(0) ? fit(product(matrixG, matrixB, 0, 1), shapeA) : undefined, context.wants(1) ? fit(product(matrixA, matrixG, 1, 0), shapeB) : undefined];
+  return [
+    context.wants(0) ? fit(product(matrixG, matrixB, 0, 1), shapeA) : undefined,
+    context.wants(1) ? fit(product(matrixA, matrixG, 1, 0), shapeB) : undefined,
+  ];
 }
 
 function matMulCoupling(context: CouplingContext): void {

@@ -27,7 +27,8 @@ function pickKnown(known: KnownValue, dims: readonly number[], from: (at: readon
   return { dims, elements };
 }
 
-const permutation = (node: Parameters<typeof intsOf>[0], rank: number): readonly number[] => intsOf(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+const permutation = (node: Parameters<typeof intsOf>[0], rank: number): readonly number[] =>
+  intsOf(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
 
 const transpose: OpRecord = {
   ...common,
@@ -38,7 +39,10 @@ const transpose: OpRecord = {
     const [known, perm] = [context.known(0), permutation(context.node, x?.length ?? 0)];
     if (known) {
       const dims = perm.map((p) => known.dims[p] ?? 1);
-      context.setKnown(0, pickKnown(known, dims, (at) => perm.reduce<number[]>((from, p, i) => ((from[p] = at[i] ?? 0), from), [])));
+      context.setKnown(
+        0,
+        pickKnown(known, dims, (at) => perm.reduce<number[]>((from, p, i) => ((from[p] = at[i] ?? 0), from), [])),
+      );
     }
     return [{ type: inputType(context), shape: x && perm.map((p) => x[p] as Dim) }];
   },
@@ -48,10 +52,12 @@ const transpose: OpRecord = {
     const perm = permutation(context.node, context.shape(g).length);
     return [context.emit('Transpose', [g], { perm: perm.map((_, i) => perm.indexOf(i)) })];
   },
-  coupling: (context) => permutation(context.node, context.inputShape(0).length).forEach((p, i) => context.tie(context.in(0, p), context.out(0, i))),
+  coupling: (context) =>
+    permutation(context.node, context.inputShape(0).length).forEach((p, i) => context.tie(context.in(0, p), context.out(0, i))),
 };
 
-const axisOf = (context: { node: Parameters<typeof intOf>[0] }, rank: number, fallback = 0): number => normaliseAxis(intOf(context.node, 'axis', fallback), rank);
+const axisOf = (context: { node: Parameters<typeof intOf>[0] }, rank: number, fallback = 0): number =>
+  normaliseAxis(intOf(context.node, 'axis', fallback), rank);
 
 /** Where each input begins along the axis. */
 const offsetsOf = (sizes: readonly number[]): number[] => sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
@@ -71,7 +77,12 @@ const concat: OpRecord = {
       context.setKnown(0, { dims: [elements.length], elements });
     }
     const merge = (i: number): Dim => (shapes as Shape[]).map((s) => s[i] as Dim).reduce((a, b) => (isKnown(a) ? a : b));
-    return [{ type: inputType(context), shape: first.map((_, i) => (i === axis ? addDims(...(shapes as Shape[]).map((s) => s[i] as Dim)) : merge(i))) }];
+    return [
+      {
+        type: inputType(context),
+        shape: first.map((_, i) => (i === axis ? addDims(...(shapes as Shape[]).map((s) => s[i] as Dim)) : merge(i))),
+      },
+    ];
   },
   gradient(context) {
     const g = context.outputGradient(0);
@@ -113,7 +124,9 @@ const split: OpRecord = {
   },
   gradient(context) {
     const axis = axisOf(context, context.shape(context.input(0)).length);
-    const parts = context.node.outputs.map((name, i) => context.outputGradient(i) ?? context.emit('ConstantOfShape', [context.ints(context.shape(name))]));
+    const parts = context.node.outputs.map(
+      (name, i) => context.outputGradient(i) ?? context.emit('ConstantOfShape', [context.ints(context.shape(name))]),
+    );
     return [context.emit('Concat', parts, { axis })];
   },
   coupling(context) {
@@ -145,13 +158,19 @@ const clampTo = (value: number, low: number, high: number): number => Math.min(M
 function sliceRange(axis: number, size: number, start: number, end: number, step: number): SliceRange {
   const from = start < 0 ? start + size : start;
   const to = end < 0 ? end + size : end;
-  return step > 0 ? { axis, start: clampTo(from, 0, size), end: clampTo(to, 0, size), step } : { axis, start: clampTo(from, 0, size - 1), end: clampTo(to, -1, size - 1), step };
+  return step > 0
+    ? { axis, start: clampTo(from, 0, size), end: clampTo(to, 0, size), step }
+    : { axis, start: clampTo(from, 0, size - 1), end: clampTo(to, -1, size - 1), step };
 }
 
 const rangeLength = ({ start, end, step }: SliceRange): number => Math.max(0, Math.ceil((end - start) / step));
 
 /** Ranges from inputs (opset 10) or attributes; undefined unless they are constant. */
-function slicesOf(node: Parameters<typeof intsOf>[0], shape: Shape, numbers: (i: number) => readonly number[] | undefined): SliceRange[] | undefined {
+function slicesOf(
+  node: Parameters<typeof intsOf>[0],
+  shape: Shape,
+  numbers: (i: number) => readonly number[] | undefined,
+): SliceRange[] | undefined {
   const starts = intsOf(node, 'starts') ?? numbers(1);
   const ends = intsOf(node, 'ends') ?? numbers(2);
   if (!starts || !ends) return undefined;
@@ -181,9 +200,13 @@ const slice: OpRecord = {
     if (!x || !ranges) return [{ type, shape: x?.map(() => '?') }];
     const known = context.known(0);
     if (known) {
-      const rangeAt = (axis: number): SliceRange => ranges.find((r) => r.axis === axis) ?? { axis, start: 0, end: known.dims[axis] ?? 1, step: 1 };
+      const rangeAt = (axis: number): SliceRange =>
+        ranges.find((r) => r.axis === axis) ?? { axis, start: 0, end: known.dims[axis] ?? 1, step: 1 };
       const taken = known.dims.map((_, axis) => rangeAt(axis));
-      context.setKnown(0, pickKnown(known, taken.map(rangeLength), (at) => at.map((i, axis) => (taken[axis]?.start ?? 0) + i * (taken[axis]?.step ?? 1))));
+      context.setKnown(
+        0,
+        pickKnown(known, taken.map(rangeLength), (at) => at.map((i, axis) => (taken[axis]?.start ?? 0) + i * (taken[axis]?.step ?? 1))),
+      );
     }
     const shape = x.map((d, i): Dim => {
       const found = ranges.find((r) => r.axis === i);
@@ -204,8 +227,12 @@ const slice: OpRecord = {
     const shape = context.inputShape(0);
     const ranges = staticSlices(context, shape);
     if (!ranges) return;
-    tieOthers(context, ranges.map((r) => r.axis));
-    for (const { axis, start, step } of ranges) context.tie(context.out(0, axis), context.in(0, axis), (position) => start + position * step);
+    tieOthers(
+      context,
+      ranges.map((r) => r.axis),
+    );
+    for (const { axis, start, step } of ranges)
+      context.tie(context.out(0, axis), context.in(0, axis), (position) => start + position * step);
   },
   rewrite: rewriteSlice,
 };
@@ -213,7 +240,8 @@ const slice: OpRecord = {
 /** Puts the slice back among zeros: contiguous ranges by Concat, strided ones by a 0/1 selection matrix. */
 function scatterRange(context: GradientContext, g: string, range: SliceRange, size: number): string {
   const shape = context.shape(g);
-  const zeros = (count: number): string[] => (count === 0 ? [] : [context.emit('ConstantOfShape', [context.ints(shape.map((d, i) => (i === range.axis ? count : d)))])]);
+  const zeros = (count: number): string[] =>
+    count === 0 ? [] : [context.emit('ConstantOfShape', [context.ints(shape.map((d, i) => (i === range.axis ? count : d)))])];
   if (range.step === 1) {
     const parts = [...zeros(range.start), g, ...zeros(size - range.end)];
     return parts.length === 1 ? g : context.emit('Concat', parts, { axis: range.axis });
@@ -263,7 +291,9 @@ const gather: OpRecord = {
     const axis = axisOf(context, x.length);
     const [known, indices] = [context.known(0), context.known(1)];
     if (known?.dims.length === 1 && indices) {
-      const elements = indices.elements.map((i): Dim => (isKnown(i) ? (known.elements[normaliseAxis(i, known.elements.length)] ?? '?') : '?'));
+      const elements = indices.elements.map((i): Dim =>
+        isKnown(i) ? (known.elements[normaliseAxis(i, known.elements.length)] ?? '?') : '?',
+      );
       context.setKnown(0, { dims: indices.dims, elements });
     }
     return [{ type, shape: [...x.slice(0, axis), ...at, ...x.slice(axis + 1)] }];
@@ -309,7 +339,14 @@ function padShape(context: ShapeContext) {
   if (!x || !pads) return [{ type, shape: x?.map(() => '?') }];
   const axes = context.node.inputs[3] ? knownNumbers(context, 3)?.map((a) => normaliseAxis(a, x.length)) : x.map((_, i) => i);
   if (!axes) return [{ type, shape: x.map(() => '?') }];
-  return [{ type, shape: x.map((d, i) => (axes.includes(i) ? addDims(d, (pads[axes.indexOf(i)] ?? 0) + (pads[axes.indexOf(i) + axes.length] ?? 0)) : d)) }];
+  return [
+    {
+      type,
+      shape: x.map((d, i) =>
+        axes.includes(i) ? addDims(d, (pads[axes.indexOf(i)] ?? 0) + (pads[axes.indexOf(i) + axes.length] ?? 0)) : d,
+      ),
+    },
+  ];
 }
 
 const pad: OpRecord = {
@@ -372,7 +409,8 @@ const tile: OpRecord = {
     const split = context.emit('Reshape', [g, context.ints(x.flatMap((d, i) => [(context.shape(g)[i] ?? 1) / d, d]))]);
     return [context.emit('ReduceSum', [split, context.ints(x.map((_, i) => 2 * i))], { keepdims: 0 })];
   },
-  coupling: (context) => context.inputShape(0).forEach((size, i) => context.tie(context.out(0, i), context.in(0, i), (position) => position % size)),
+  coupling: (context) =>
+    context.inputShape(0).forEach((size, i) => context.tie(context.out(0, i), context.in(0, i), (position) => position % size)),
 };
 
 function resizeShape(context: ShapeContext) {
@@ -381,7 +419,8 @@ function resizeShape(context: ShapeContext) {
   const old = context.node.op === 'Upsample' || (context.opset < 11 && context.node.op === 'Resize');
   const scalesTensor = context.constant(old ? 1 : 2);
   const stated = context.node.attributes.get('scales');
-  const scales = stated?.kind === 'floats' ? stated.value : scalesTensor && elementCount(scalesTensor.dims) > 0 ? numbersOf(scalesTensor) : undefined;
+  const scales =
+    stated?.kind === 'floats' ? stated.value : scalesTensor && elementCount(scalesTensor.dims) > 0 ? numbersOf(scalesTensor) : undefined;
   const sizes = old ? undefined : context.known(3)?.elements;
   if (!x || (!scales && !sizes)) return [{ type, shape: x?.map(() => '?') }];
   const axes = intsOf(context.node, 'axes')?.map((a) => normaliseAxis(a, x.length)) ?? x.map((_, i) => i);
@@ -415,11 +454,13 @@ const resize: OpRecord = {
     const [x, y] = [context.shape(context.input(0)), context.shape(g)];
     const factors = x.map((d, i) => (y[i] ?? 1) / d);
     const mode = stringOf(context.node, 'mode', 'nearest');
-    if (mode !== 'nearest' || factors.some((f) => !Number.isInteger(f))) context.fail('only nearest resizing by whole factors can be differentiated');
+    if (mode !== 'nearest' || factors.some((f) => !Number.isInteger(f)))
+      context.fail('only nearest resizing by whole factors can be differentiated');
     const split = context.emit('Reshape', [g, context.ints(x.flatMap((d, i) => [d, factors[i] ?? 1]))]);
     return [context.emit('ReduceSum', [split, context.ints(x.map((_, i) => 2 * i + 1))], { keepdims: 0 })];
   },
-  coupling: (context) => context.inputShape(0).forEach((d, i) => d === context.outputShape(0)[i] && context.tie(context.in(0, i), context.out(0, i))),
+  coupling: (context) =>
+    context.inputShape(0).forEach((d, i) => d === context.outputShape(0)[i] && context.tie(context.in(0, i), context.out(0, i))),
   rewrite(context) {
     const sizes = context.constant(3);
     if (!sizes) return;
@@ -439,7 +480,12 @@ const depthToSpace = (op: string, toSpace: boolean): OpRecord => ({
     if (!x) return [{ type: inputType(context) }];
     const [n, c, h, w] = x as [Dim, Dim, Dim, Dim];
     const over = (d: Dim, by: number): Dim => (isKnown(d) ? d / by : '?');
-    return [{ type: inputType(context), shape: toSpace ? [n, over(c, b * b), mulDims(h, b), mulDims(w, b)] : [n, mulDims(c, b * b), over(h, b), over(w, b)] }];
+    return [
+      {
+        type: inputType(context),
+        shape: toSpace ? [n, over(c, b * b), mulDims(h, b), mulDims(w, b)] : [n, mulDims(c, b * b), over(h, b), over(w, b)],
+      },
+    ];
   },
   gradient(context) {
     const g = context.outputGradient(0);
@@ -499,8 +545,8 @@ const topK: OpRecord = {
   outputs: [2, 2],
   shape(context) {
     const x = context.shape(0);
-    const k = intsOf(context.node, 'k') ?? [intOf(context.node, 'k', -1)];
-    const size = context.known(1)?.elements[0] ?? ((k[0] ?? -1) >= 0 ? (k[0] as Dim) : '?');
+    const stated = intOf(context.node, 'k', -1);
+    const size: Dim = context.known(1)?.elements[0] ?? (stated >= 0 ? stated : '?');
     const axis = x && axisOf(context, x.length, -1);
     const shape = x?.map((d, i) => (i === axis ? size : d));
     return [
@@ -523,7 +569,11 @@ const lrn: OpRecord = {
     if (!g) return [];
     const x = context.input(0);
     const size = intOf(context.node, 'size', 1);
-    const [alpha, beta, bias] = [floatOf(context.node, 'alpha', 1e-4), floatOf(context.node, 'beta', 0.75), floatOf(context.node, 'bias', 1)];
+    const [alpha, beta, bias] = [
+      floatOf(context.node, 'alpha', 1e-4),
+      floatOf(context.node, 'beta', 0.75),
+      floatOf(context.node, 'bias', 1),
+    ];
     const mul = (a: string, b: string): string => context.emit('Mul', [a, b]);
     const windowSum = (value: string): string => channelWindowSum(context, value, size);
     const s = context.emit('Add', [mul(windowSum(mul(x, x)), context.scalar(alpha / size)), context.scalar(bias)]);
@@ -539,9 +589,13 @@ function channelWindowSum(context: GradientContext, value: string, size: number)
   const [batch = 1, channels = 1, ...spatial] = context.shape(value);
   const band = new Float32Array(channels * channels);
   const [below, above] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
-  for (let i = 0; i < channels; i++) for (let j = Math.max(0, i - below); j <= Math.min(channels - 1, i + above); j++) band[i * channels + j] = 1;
+  for (let i = 0; i < channels; i++)
+    for (let j = Math.max(0, i - below); j <= Math.min(channels - 1, i + above); j++) band[i * channels + j] = 1;
   const rows = context.emit('Reshape', [value, context.ints([batch, channels, elementCount(spatial)])]);
-  return context.emit('Reshape', [context.emit('MatMul', [context.floats([channels, channels], band), rows]), context.ints([batch, channels, ...spatial])]);
+  return context.emit('Reshape', [
+    context.emit('MatMul', [context.floats([channels, channels], band), rows]),
+    context.ints([batch, channels, ...spatial]),
+  ]);
 }
 
 export const movementRecords: readonly OpRecord[] = [

@@ -44,7 +44,8 @@ export function parametersOf(graph: Graph): string[] {
   return [...graph.initializers.keys()].filter((name) => trained.has(name));
 }
 
-const passes = (node: Node, weightLike: ReadonlySet<string>): boolean => PASSES_WEIGHT.has(node.op) && node.outputs.some((o) => weightLike.has(o));
+const passes = (node: Node, weightLike: ReadonlySet<string>): boolean =>
+  PASSES_WEIGHT.has(node.op) && node.outputs.some((o) => weightLike.has(o));
 
 const isWeightPosition = (node: Node, i: number): boolean => (WEIGHT_INPUTS[node.op]?.includes(i) ?? false) || ELEMENTWISE.has(node.op);
 

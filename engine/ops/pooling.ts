@@ -14,7 +14,10 @@ function poolShape(context: ShapeContext) {
   const window = resolveWindow(x.slice(2), kernel, windowAttributes(context.node));
   const ceil = intOf(context.node, 'ceil_mode', 0) === 1;
   const shape = [x[0] as Dim, x[1] as Dim, ...kernel.map((_, i) => windowOutput(x[i + 2] as Dim, window, i, ceil))];
-  return [{ type, shape }, { type: 'int64' as const, shape }].slice(0, context.node.outputs.length);
+  return [
+    { type, shape },
+    { type: 'int64' as const, shape },
+  ].slice(0, context.node.outputs.length);
 }
 
 function globalShape(context: ShapeContext) {
@@ -42,7 +45,10 @@ const maxPoolGradient: GradientRule = (context) => {
   const zeros = context.emit('ConstantOfShape', [context.ints([elementCount(shape)])]);
   const flat = (value: string): string => context.emit('Reshape', [value, context.ints([count])]);
   const overlaps = kernel.some((k, i) => (k - 1) * (dilations[i] ?? 1) + 1 > (strides[i] ?? 1));
-  const scattered = context.emit('ScatterElements', [zeros, flat(indices), flat(g)], { axis: 0, ...(overlaps ? { reduction: 'add' } : {}) });
+  const scattered = context.emit('ScatterElements', [zeros, flat(indices), flat(g)], {
+    axis: 0,
+    ...(overlaps ? { reduction: 'add' } : {}),
+  });
   return [context.emit('Reshape', [scattered, context.ints(shape)])];
 };
 
@@ -59,10 +65,16 @@ const averagePoolGradient: GradientRule = (context) => {
   const images = context.emit('Reshape', [share, context.ints([batch * channels, 1, ...output])]);
   const begin = window.pads.slice(0, rank);
   const full = output.map((o, i) => (o - 1) * (strides[i] ?? 1) + (window.dilations[i] ?? 1) * ((kernel[i] ?? 1) - 1) + 1);
-  const spread = context.emit('ConvTranspose', [images, context.floats([1, 1, ...kernel], Array<number>(elementCount(kernel)).fill(1))], { kernel_shape: kernel, strides, dilations: window.dilations });
+  const spread = context.emit('ConvTranspose', [images, context.floats([1, 1, ...kernel], Array<number>(elementCount(kernel)).fill(1))], {
+    kernel_shape: kernel,
+    strides,
+    dilations: window.dilations,
+  });
   const wanted = input.map((size, i) => (begin[i] ?? 0) + size);
   const missing = wanted.map((w, i) => Math.max(0, w - (full[i] ?? 0)));
-  const padded = missing.every((m) => m === 0) ? spread : context.emit('Pad', [spread, context.ints([...Array<number>(rank + 2).fill(0), 0, 0, ...missing])]);
+  const padded = missing.every((m) => m === 0)
+    ? spread
+    : context.emit('Pad', [spread, context.ints([...Array<number>(rank + 2).fill(0), 0, 0, ...missing])]);
   const axes = input.map((_, i) => i + 2);
   const cut = context.emit('Slice', [padded, context.ints(begin), context.ints(wanted), context.ints(axes)]);
   return [context.emit('Reshape', [cut, context.ints([batch, channels, ...input])])];
@@ -80,7 +92,10 @@ function averagingWeights(context: GradientContext, window: Window, input: reado
       return Array.from({ length: window.kernel[axis] ?? 1 }, (_, k) => start + k * (window.dilations[axis] ?? 1)).filter(inside).length;
     }),
   );
-  return Float32Array.from(perAxis.reduce<number[]>((all, counts) => all.flatMap((a) => counts.map((c) => a * c)), [1]), (n) => 1 / n);
+  return Float32Array.from(
+    perAxis.reduce<number[]>((all, counts) => all.flatMap((a) => counts.map((c) => a * c)), [1]),
+    (n) => 1 / n,
+  );
 }
 
 /** Expand of g / area. */
@@ -96,7 +111,10 @@ const globalAverageGradient: GradientRule = (context) => {
 const globalMaxGradient: GradientRule = (context) => {
   const g = context.outputGradient(0);
   if (!g) return [];
-  const axes = context.shape(context.input(0)).slice(2).map((_, i) => i + 2);
+  const axes = context
+    .shape(context.input(0))
+    .slice(2)
+    .map((_, i) => i + 2);
   const hit = context.emit('Cast', [context.emit('Equal', [context.input(0), context.output(0)])], { to: 1 });
   const ties = context.emit('ReduceSum', [hit, context.ints(axes)], { keepdims: 1 });
   return [context.emit('Mul', [hit, context.emit('Div', [g, ties])])];

@@ -53,13 +53,22 @@ function reduced(rule: (r: Reduced) => string): GradientRule {
     const kept = context.ints(x.map((d, i) => (axes.includes(i) ? 1 : d)));
     const widen = (value: string): string => context.emit('Reshape', [value, kept]);
     const count = axes.reduce((n, a) => n * (x[a] ?? 1), 1);
-    const result = rule({ c: new Calculator(context), g: widen(arriving), x: context.input(0), y: widen(context.output(0)), axes, count, context });
+    const result = rule({
+      c: new Calculator(context),
+      g: widen(arriving),
+      x: context.input(0),
+      y: widen(context.output(0)),
+      axes,
+      count,
+      context,
+    });
     const full = context.shape(result).every((d, i) => d === x[i]) && context.shape(result).length === x.length;
     return [full ? result : context.emit('Expand', [result, context.ints(x)])];
   };
 }
 
-const sumOver = ({ context, axes }: Reduced, value: string): string => context.emit('ReduceSum', [value, context.ints(axes)], { keepdims: 1 });
+const sumOver = ({ context, axes }: Reduced, value: string): string =>
+  context.emit('ReduceSum', [value, context.ints(axes)], { keepdims: 1 });
 
 /** In equal parts to all positions that hold the extreme, as torch.amax does. */
 const toExtremes = (r: Reduced): string => {
@@ -80,7 +89,18 @@ function reduceCoupling(context: CouplingContext): void {
 }
 
 function reduction(op: string, rule: (r: Reduced) => string): OpRecord {
-  return { op, domain: '', opsets: [1, 99], inputs: [1, 2], outputs: [1, 1], shape: reduceShape, gradient: reduced(rule), macs: 'none', coupling: reduceCoupling, tfjs: NO_TFJS };
+  return {
+    op,
+    domain: '',
+    opsets: [1, 99],
+    inputs: [1, 2],
+    outputs: [1, 1],
+    shape: reduceShape,
+    gradient: reduced(rule),
+    macs: 'none',
+    coupling: reduceCoupling,
+    tfjs: NO_TFJS,
+  };
 }
 
 const reductions = [
@@ -104,7 +124,13 @@ function argShape(context: ShapeContext) {
   return [{ type: 'int64' as const, shape: x.flatMap((d, i): Dim[] => (i === axis ? (keep ? [1] : []) : [d])) }];
 }
 
-const arg = (op: string): OpRecord => ({ ...reduction(op, ({ g }) => g), inputs: [1, 1], shape: argShape, gradient: NOT_DIFFERENTIABLE, coupling: argCoupling });
+const arg = (op: string): OpRecord => ({
+  ...reduction(op, ({ g }) => g),
+  inputs: [1, 1],
+  shape: argShape,
+  gradient: NOT_DIFFERENTIABLE,
+  coupling: argCoupling,
+});
 
 function argCoupling(context: CouplingContext): void {
   const shape = context.inputShape(0);

@@ -30,7 +30,8 @@ function reshapeShape(context: ShapeContext) {
   const zeroIsZero = intOf(context.node, 'allowzero', 0) === 1;
   const copied = target.map((d, i): Dim => (d === 0 && !zeroIsZero ? (x?.[i] ?? '?') : d));
   const shape = copied.map((d, i): Dim => (d === -1 ? inferredDim(x, copied, i) : d));
-  if (x?.every(isKnown) && shape.every(isKnown) && elementCount(x) !== elementCount(shape)) context.fail(`${elementCount(x)} elements do not fit shape [${shape.join(', ')}]`);
+  if (x?.every(isKnown) && shape.every(isKnown) && elementCount(x) !== elementCount(shape))
+    context.fail(`${elementCount(x)} elements do not fit shape [${shape.join(', ')}]`);
   passKnown(context, shape);
   return [{ type, shape }];
 }
@@ -96,7 +97,14 @@ function reshapeCoupling(context: CouplingContext): void {
   }
 }
 
-function tieFlat(context: CouplingContext, flat: ReturnType<CouplingContext['in']>, pieces: readonly number[], sizes: readonly number[], carrier: number, isMerge: boolean): void {
+function tieFlat(
+  context: CouplingContext,
+  flat: ReturnType<CouplingContext['in']>,
+  pieces: readonly number[],
+  sizes: readonly number[],
+  carrier: number,
+  isMerge: boolean,
+): void {
   const ref = (axis: number): ReturnType<CouplingContext['in']> => (isMerge ? context.in(0, axis) : context.out(0, axis));
   const stride = (k: number): number => elementCount(sizes.slice(k + 1));
   pieces.forEach((axis, k) => {
@@ -214,7 +222,9 @@ function expandShape(context: ShapeContext) {
   if (!x || !target) return [{ type }];
   const rank = Math.max(x.length, target.length);
   const at = (s: Shape, i: number): Dim => s[i - rank + s.length] ?? 1;
-  const shape = Array.from({ length: rank }, (_, i): Dim => (at(target, i) === 1 ? at(x, i) : at(x, i) === 1 || at(x, i) === '?' ? at(target, i) : at(x, i)));
+  const shape = Array.from({ length: rank }, (_, i): Dim =>
+    at(target, i) === 1 ? at(x, i) : at(x, i) === 1 || at(x, i) === '?' ? at(target, i) : at(x, i),
+  );
   const known = context.known(0);
   if (known?.elements.length === 1 && shape.every(isKnown) && elementCount(shape) <= 64)
     context.setKnown(0, { dims: shape, elements: Array<Dim>(elementCount(shape)).fill(known.elements[0] as Dim) });
@@ -237,7 +247,14 @@ const expand: OpRecord = {
     const sizes = numbersOf(constant);
     const offset = context.outputShape(0).length - sizes.length;
     const kept = sizes.map((d, i) => context.keptOut(0, i + offset)?.length ?? d);
-    if (kept.some((d, i) => d !== sizes[i])) context.setConstant(1, int64([kept.length], kept.map((d, i) => (sizes[i] === 1 ? 1 : d))));
+    if (kept.some((d, i) => d !== sizes[i]))
+      context.setConstant(
+        1,
+        int64(
+          [kept.length],
+          kept.map((d, i) => (sizes[i] === 1 ? 1 : d)),
+        ),
+      );
   },
 };
 
@@ -249,7 +266,8 @@ const constant: OpRecord = {
     const value = context.node.attributes.get('value');
     if (value?.kind === 'tensor') {
       const { type, dims } = value.value;
-      if (ArrayBuffer.isView(value.value.data) && elementCount(dims) <= 1024) context.setKnown(0, { dims, elements: numbersOf(value.value) });
+      if (ArrayBuffer.isView(value.value.data) && elementCount(dims) <= 1024)
+        context.setKnown(0, { dims, elements: numbersOf(value.value) });
       return [{ type, shape: dims }];
     }
     const scalar = (type: ElementType, elements: readonly number[], dims: readonly number[]) => {
@@ -281,7 +299,10 @@ const constantOfShape: OpRecord = {
     const type = tensor?.type ?? 'float32';
     if (!known) return [{ type }];
     if (known.elements.every(isKnown) && elementCount(known.elements) <= 64)
-      context.setKnown(0, { dims: known.elements, elements: Array<Dim>(elementCount(known.elements)).fill(tensor ? (numbersOf(tensor)[0] ?? 0) : 0) });
+      context.setKnown(0, {
+        dims: known.elements,
+        elements: Array<Dim>(elementCount(known.elements)).fill(tensor ? (numbersOf(tensor)[0] ?? 0) : 0),
+      });
     return [{ type, shape: known.elements }];
   },
   gradient: () => [],
@@ -335,7 +356,9 @@ const cast: OpRecord = {
   op: 'Cast',
   inputs: [1, 1],
   shape(context) {
-    const type = CAST_TYPES[intOf(context.node, 'to', 1)] ?? context.fail(`casts to element type ${intOf(context.node, 'to', 0)}, which ONNX does not define`);
+    const type =
+      CAST_TYPES[intOf(context.node, 'to', 1)] ??
+      context.fail(`casts to element type ${intOf(context.node, 'to', 0)}, which ONNX does not define`);
     const known = context.known(0);
     if (known && type !== 'bool') context.setKnown(0, known);
     return [{ type, shape: context.shape(0) }];
@@ -365,7 +388,8 @@ const range: OpRecord = {
   shape(context) {
     const [start, limit, delta] = [0, 1, 2].map((i) => context.known(i)?.elements[0]);
     const type = inputType(context);
-    if (typeof start !== 'number' || typeof limit !== 'number' || typeof delta !== 'number') return [{ type, shape: start === 0 && delta === 1 && limit !== undefined ? [limit] : ['?'] }];
+    if (typeof start !== 'number' || typeof limit !== 'number' || typeof delta !== 'number')
+      return [{ type, shape: start === 0 && delta === 1 && limit !== undefined ? [limit] : ['?'] }];
     const count = Math.max(0, Math.ceil((limit - start) / delta));
     context.setKnown(0, { dims: [count], elements: Array.from({ length: Math.min(count, 1024) }, (_, i) => start + i * delta) });
     return [{ type, shape: [count] }];
@@ -374,4 +398,18 @@ const range: OpRecord = {
   coupling: unsupported('its size is computed'),
 };
 
-export const shapeRecords: readonly OpRecord[] = [reshape, flatten, squeeze, unsqueeze, shapeOp, size, expand, constant, constantOfShape, identity, cast, castLike, range];
+export const shapeRecords: readonly OpRecord[] = [
+  reshape,
+  flatten,
+  squeeze,
+  unsqueeze,
+  shapeOp,
+  size,
+  expand,
+  constant,
+  constantOfShape,
+  identity,
+  cast,
+  castLike,
+  range,
+];

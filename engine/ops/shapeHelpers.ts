@@ -81,7 +81,8 @@ export function resolveWindow(spatial: Shape, kernel: readonly number[], attribu
   const strides = attributes.strides ?? Array<number>(rank).fill(1);
   const dilations = attributes.dilations ?? Array<number>(rank).fill(1);
   const explicit = attributes.pads ?? Array<number>(2 * rank).fill(0);
-  if (!attributes.autoPad.startsWith('SAME')) return { kernel, strides, dilations, pads: attributes.autoPad === 'VALID' ? explicit.map(() => 0) : explicit };
+  if (!attributes.autoPad.startsWith('SAME'))
+    return { kernel, strides, dilations, pads: attributes.autoPad === 'VALID' ? explicit.map(() => 0) : explicit };
   const totals = kernel.map((k, i) => {
     const [stride, extent, size] = [strides[i] ?? 1, (k - 1) * (dilations[i] ?? 1) + 1, spatial[i]];
     if (typeof size !== 'number') return Math.max(extent - stride, 0);

@@ -25,8 +25,13 @@ export interface Coupling {
 }
 
 /** Static shapes of every value; symbolic axes get a small probe size. */
-export function probeShapes(graph: Graph): { shapes: Map<string, readonly number[]>; problems: { node: string; op: string; reason: string }[] } {
-  const overrides = new Map<string, Shape>(feedsOf(graph).map((input) => [input.name, (input.shape ?? []).map((d) => evaluateDim(d, new Map(), PROBE_BATCH) ?? PROBE_BATCH)]));
+export function probeShapes(graph: Graph): {
+  shapes: Map<string, readonly number[]>;
+  problems: { node: string; op: string; reason: string }[];
+} {
+  const overrides = new Map<string, Shape>(
+    feedsOf(graph).map((input) => [input.name, (input.shape ?? []).map((d) => evaluateDim(d, new Map(), PROBE_BATCH) ?? PROBE_BATCH)]),
+  );
   const { types, problems } = inferShapes(graph, overrides);
   const shapes = new Map<string, readonly number[]>();
   for (const [name, { shape }] of types) if (shape?.every((d) => typeof d === 'number')) shapes.set(name, shape);
@@ -63,7 +68,8 @@ function coupleNode(node: Node, graph: Graph, index: AtomIndex, sets: DisjointSe
   const barrier = (reason: string): void => values.forEach((v) => lockAll(v, index.shapes, locks, reason));
   if (!record) return barrier(`${node.op} (${node.name}) is not in the operator table`);
   if (isUnsupported(record.coupling)) return barrier(`${node.op} (${node.name}): ${record.coupling.unsupported}`);
-  if (values.length < new Set([...node.inputs, ...node.outputs].filter(Boolean)).size) return barrier(`${node.op} (${node.name}) has values of unknown shape`);
+  if (values.length < new Set([...node.inputs, ...node.outputs].filter(Boolean)).size)
+    return barrier(`${node.op} (${node.name}) has values of unknown shape`);
   const context = new NodeCoupling(node, opset, graph, index, sets, locks);
   record.coupling(context);
   for (const value of values)

@@ -46,7 +46,9 @@ function gateFor(group: ChannelGroup, value: string, shape: readonly number[]): 
   const axis = group.channels[0]?.members.find((m) => m.value === value)?.axis;
   if (axis === undefined) return undefined;
   const channelAt = new Array<number>(shape[axis] ?? 0).fill(-1);
-  group.channels.forEach((channel, c) => channel.members.filter((m) => m.value === value && m.axis === axis).forEach((m) => m.positions.forEach((p) => (channelAt[p] = c))));
+  group.channels.forEach((channel, c) =>
+    channel.members.filter((m) => m.value === value && m.axis === axis).forEach((m) => m.positions.forEach((p) => (channelAt[p] = c))),
+  );
   return { name: `gate/${value}/${group.id}`, channelAt, axis };
 }
 

@@ -41,7 +41,9 @@ export async function gateTaylorScores(
   const names = [...gates.values()].flat().map((gate) => gate.name);
   const training = buildTrainingGraph(graph, { batch: options.batch, training: false, parameters: names });
   const program = await runtime.compile(training.graph, { threads: options.threads });
-  const sums = new Map(names.map((name) => [name, { absolute: new Float64Array(gateSize(graph, name)), signed: new Float64Array(gateSize(graph, name)) }]));
+  const sums = new Map(
+    names.map((name) => [name, { absolute: new Float64Array(gateSize(graph, name)), signed: new Float64Array(gateSize(graph, name)) }]),
+  );
   const ones = names.map((name) => [name, graph.initializers.get(name) as Tensor] as const);
   let [done, loss] = [0, 0];
   try {
@@ -102,13 +104,21 @@ export function weightScores(network: PrunableNetwork, criterion: Exclude<Criter
 
 type Consumers = ReadonlyMap<string, Node[]>;
 
-function layerScores(network: PrunableNetwork, group: ChannelGroup, layer: string, criterion: Exclude<Criterion, 'gate-taylor' | 'random'>, consumers: Consumers): number[] {
+function layerScores(
+  network: PrunableNetwork,
+  group: ChannelGroup,
+  layer: string,
+  criterion: Exclude<Criterion, 'gate-taylor' | 'random'>,
+  consumers: Consumers,
+): number[] {
   const node = network.graph.nodes.find((n) => n.name === layer);
   const normalised = consumers.get(node?.outputs[0] ?? '')?.find((n) => n.op === 'BatchNormalization');
   const weight = criterion === 'bn-scale' ? normalised?.inputs[1] : node?.inputs[1];
   const tensor = network.graph.initializers.get(weight ?? '');
   if (!weight || !tensor) return criterion === 'bn-scale' ? layerScores(network, group, layer, 'l1', consumers) : [];
-  const filters = group.channels.map((channel) => filterOf(tensor, channel.members.filter((m) => m.value === weight && (criterion !== 'bn-scale' || m.axis === 0)).slice(0, 1)));
+  const filters = group.channels.map((channel) =>
+    filterOf(tensor, channel.members.filter((m) => m.value === weight && (criterion !== 'bn-scale' || m.axis === 0)).slice(0, 1)),
+  );
   return scoreFilters(filters, criterion);
 }
 
@@ -135,7 +145,9 @@ function filterOf(tensor: Tensor, members: readonly { axis: number; positions: r
   const parts = members.flatMap(({ axis, positions }) => {
     const inner = elementCount(tensor.dims.slice(axis + 1));
     const size = tensor.dims[axis] ?? 1;
-    return Array.from({ length: elementCount(tensor.dims.slice(0, axis)) }, (_, o) => positions.map((p) => data.subarray((o * size + p) * inner, (o * size + p + 1) * inner))).flat();
+    return Array.from({ length: elementCount(tensor.dims.slice(0, axis)) }, (_, o) =>
+      positions.map((p) => data.subarray((o * size + p) * inner, (o * size + p + 1) * inner)),
+    ).flat();
   });
   const result = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
   let at = 0;

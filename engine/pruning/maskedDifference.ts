@@ -12,7 +12,13 @@ export function randomInputs(graph: Graph, seed = 7, batch = 2): Map<string, Ten
   return new Map(
     feedsOf(graph).map((input) => {
       const dims = (input.shape ?? []).map((d, i) => (typeof d === 'number' ? d : i === 0 ? batch : 1));
-      return [input.name, float32(dims, Float32Array.from({ length: elementCount(dims) }, () => random.normal()))];
+      return [
+        input.name,
+        float32(
+          dims,
+          Float32Array.from({ length: elementCount(dims) }, () => random.normal()),
+        ),
+      ];
     }),
   );
 }

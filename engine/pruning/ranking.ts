@@ -32,7 +32,13 @@ interface Ranked {
  * Ranks all channels of all groups together and removes the least important until the budget holds: the fewest removals in that
  * order, found by bisection, as cost falls with every one.
  */
-export function selectToBudget(network: PrunableNetwork, scores: readonly GroupScores[], budget: Budget, cost: SelectionCost, options: RankingOptions = {}): Selection {
+export function selectToBudget(
+  network: PrunableNetwork,
+  scores: readonly GroupScores[],
+  budget: Budget,
+  cost: SelectionCost,
+  options: RankingOptions = {},
+): Selection {
   const order = removalOrder(network, scores, options);
   const fits = (count: number): boolean => meets(network, selectionAfter(network, order.slice(0, count), options), budget, cost);
   if (!fits(order.length)) {
@@ -40,7 +46,10 @@ export function selectToBudget(network: PrunableNetwork, scores: readonly GroupS
     const whole = cost.of();
     throw new SurgeryError(
       'budget-impossible',
-      `The budget cannot be met: with ${order.length} of the channels gone ${(100 * least.macs) / whole.macs}% of the MACs and ${(100 * least.parameters) / whole.parameters}% of the parameters are left`.replace(/(\d+\.\d)\d*%/g, '$1 %'),
+      `The budget cannot be met: with ${order.length} of the channels gone ${(100 * least.macs) / whole.macs}% of the MACs and ${(100 * least.parameters) / whole.parameters}% of the parameters are left`.replace(
+        /(\d+\.\d)\d*%/g,
+        '$1 %',
+      ),
       { macs: least.macs / whole.macs, parameters: least.parameters / whole.parameters },
     );
   }
@@ -54,7 +63,11 @@ export function selectToBudget(network: PrunableNetwork, scores: readonly GroupS
 }
 
 /** Channels that may go, the least important first; the best of each group, up to the floor, are not among them. */
-function removalOrder(network: PrunableNetwork, scores: readonly GroupScores[], { floor = 0.1, locked = new Set() }: RankingOptions): Ranked[] {
+function removalOrder(
+  network: PrunableNetwork,
+  scores: readonly GroupScores[],
+  { floor = 0.1, locked = new Set() }: RankingOptions,
+): Ranked[] {
   return scores
     .filter(({ group }) => !locked.has(group) && network.groups.some((g) => g.id === group))
     .flatMap(({ group, scores: values }) => {
@@ -75,7 +88,11 @@ function selectionAfter(network: PrunableNetwork, removed: readonly Ranked[], { 
     if (!list) continue;
     const wanted = Math.min(channels.length, Math.ceil((channels.length - list.length) / roundTo) * roundTo);
     const drop = new Set(list.slice(0, channels.length - wanted));
-    if (drop.size > 0) selection.set(id, channels.map((_, c) => c).filter((c) => !drop.has(c)));
+    if (drop.size > 0)
+      selection.set(
+        id,
+        channels.map((_, c) => c).filter((c) => !drop.has(c)),
+      );
   }
   return selection;
 }

@@ -16,7 +16,8 @@ export function cutsOf(groups: readonly ChannelGroup[], selection: Selection): C
     const keep = new Set(kept);
     if (kept.length === 0) throw new SurgeryError('option-invalid', `Group ${group.id} must keep at least one channel`);
     const outside = kept.find((c) => !(c in group.channels));
-    if (outside !== undefined) throw new SurgeryError('option-invalid', `Group ${group.id} has ${group.channels.length} channels; ${outside} is not one of them`);
+    if (outside !== undefined)
+      throw new SurgeryError('option-invalid', `Group ${group.id} has ${group.channels.length} channels; ${outside} is not one of them`);
     group.channels.forEach((channel, i) => {
       if (!keep.has(i)) channel.members.forEach(({ value, axis, positions }) => addCut(cuts, value, axis, positions));
     });

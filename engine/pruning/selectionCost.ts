@@ -10,8 +10,11 @@ export class SelectionCost {
   private readonly shapes = new Map<string, readonly number[]>();
 
   constructor(private readonly network: PrunableNetwork) {
-    const single = new Map<string, Shape>(feedsOf(network.graph).map((f) => [f.name, (f.shape ?? []).map((d) => evaluateDim(d, new Map(), 1) ?? 1)]));
-    for (const [name, { shape }] of inferShapes(network.graph, single).types) if (shape?.every((d) => typeof d === 'number')) this.shapes.set(name, shape);
+    const single = new Map<string, Shape>(
+      feedsOf(network.graph).map((f) => [f.name, (f.shape ?? []).map((d) => evaluateDim(d, new Map(), 1) ?? 1)]),
+    );
+    for (const [name, { shape }] of inferShapes(network.graph, single).types)
+      if (shape?.every((d) => typeof d === 'number')) this.shapes.set(name, shape);
   }
 
   /** Cost of one sample. */

@@ -21,14 +21,18 @@ export function sliceNetwork(network: PrunableNetwork, selection: Selection): Gr
 }
 
 function sliceTensor(name: string, tensor: Tensor, cuts: Cuts): Tensor {
-  return [...(cuts.get(name)?.keys() ?? [])].reduce((t, axis) => takeAlong(t, axis, keptPositions(cuts, name, axis, tensor.dims[axis] ?? 0) ?? []), tensor);
+  return [...(cuts.get(name)?.keys() ?? [])].reduce(
+    (t, axis) => takeAlong(t, axis, keptPositions(cuts, name, axis, tensor.dims[axis] ?? 0) ?? []),
+    tensor,
+  );
 }
 
 function rewriteNode(node: Node, graph: Graph, cuts: Cuts, shapes: ReadonlyMap<string, readonly number[]>): void {
   const rule = lookupOp(node.op, node.domain, graph.opsets.get(node.domain) ?? 1)?.rewrite;
   if (!rule || ![...node.inputs, ...node.outputs].some((v) => cuts.has(v))) return;
   const shapeOf = (value: string | undefined): readonly number[] => shapes.get(value ?? '') ?? [];
-  const kept = (value: string | undefined, axis: number): number[] | undefined => keptPositions(cuts, value ?? '', axis, shapeOf(value)[axis] ?? 0);
+  const kept = (value: string | undefined, axis: number): number[] | undefined =>
+    keptPositions(cuts, value ?? '', axis, shapeOf(value)[axis] ?? 0);
   const context: RewriteContext = {
     node,
     keptIn: (i, axis) => kept(node.inputs[i], axis),
@@ -59,7 +63,11 @@ export function maskNetwork(network: PrunableNetwork, selection: Selection): Gra
   const graph = copyGraph(network.graph);
   for (const [name, tensor] of graph.initializers) {
     const axes = cuts.get(name);
-    if (axes) graph.initializers.set(name, [...axes].reduce((t, [axis, gone]) => zeroAlong(t, axis, gone), tensor));
+    if (axes)
+      graph.initializers.set(
+        name,
+        [...axes].reduce((t, [axis, gone]) => zeroAlong(t, axis, gone), tensor),
+      );
   }
   return graph;
 }
@@ -69,6 +77,7 @@ function zeroAlong(tensor: Tensor, axis: number, positions: ReadonlySet<number>)
   const size = tensor.dims[axis] ?? 1;
   const inner = elementCount(tensor.dims.slice(axis + 1));
   for (let o = 0; o < elementCount(tensor.dims.slice(0, axis)); o++)
-    for (const p of positions) data.fill(typeof data[0] === 'bigint' ? (0n as unknown as number) : 0, (o * size + p) * inner, (o * size + p + 1) * inner);
+    for (const p of positions)
+      data.fill(typeof data[0] === 'bigint' ? (0n as unknown as number) : 0, (o * size + p) * inner, (o * size + p + 1) * inner);
   return { ...tensor, data };
 }

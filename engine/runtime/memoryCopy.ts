@@ -11,7 +11,9 @@ type Memcpy = {
 let memcpy: Memcpy | undefined;
 
 function openMemcpy(): Memcpy {
-  memcpy ??= koffi.load(C_LIBRARY[process.platform] ?? 'libc.so.6').func('memcpy', 'void *', ['void *', 'void *', 'size_t']) as unknown as Memcpy;
+  memcpy ??= koffi
+    .load(C_LIBRARY[process.platform] ?? 'libc.so.6')
+    .func('memcpy', 'void *', ['void *', 'void *', 'size_t']) as unknown as Memcpy;
   return memcpy;
 }
 

@@ -14,7 +14,9 @@ import { planPrune } from './operations/prune';
 import { trainModel } from './operations/train';
 
 /** One function for every request of the contract. */
-export type Handlers = { readonly [M in keyof EngineRequests]: (params: EngineRequests[M]['params']) => Promise<EngineRequests[M]['result']> };
+export type Handlers = {
+  readonly [M in keyof EngineRequests]: (params: EngineRequests[M]['params']) => Promise<EngineRequests[M]['result']>;
+};
 
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void;
 
@@ -24,7 +26,8 @@ export function createHandlers(jobs: Jobs, log: Log): Handlers {
     log: (message) => log('info', message),
     progress: (done, total, unit, message) => job.progress(done, total, unit, message === undefined ? {} : { message }),
   });
-  const inJob = <T>(id: string, work: (context: OperationContext, job: JobContext) => Promise<T>): Promise<T> => jobs.run(id, (job) => work(operation(job), job));
+  const inJob = <T>(id: string, work: (context: OperationContext, job: JobContext) => Promise<T>): Promise<T> =>
+    jobs.run(id, (job) => work(operation(job), job));
   return {
     'engine/info': () => describeDevices(),
     'model/inspect': ({ path, plan }) => inspectModel(path, plan),
@@ -41,7 +44,11 @@ export function createHandlers(jobs: Jobs, log: Log): Handlers {
       }),
     'model/train': ({ job, path, output, ...options }) =>
       inJob(job, (context, running) =>
-        trainModel(path, { ...options, output }, { ...context, onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }) }),
+        trainModel(
+          path,
+          { ...options, output },
+          { ...context, onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }) },
+        ),
       ),
   };
 }

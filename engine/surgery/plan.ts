@@ -9,7 +9,13 @@ import type { Graph } from '../graph/graph';
 export const emptyPlan = (path: string, hash: string): SurgeryPlan => ({ version: 1, base: { path, hash }, operations: [] });
 
 /** A prune operation that says what it keeps of every group it cuts. */
-export function pruneOperation(network: PrunableNetwork, selection: Selection, criterion: string, id: string, effect?: PruneOperation['effect']): PruneOperation {
+export function pruneOperation(
+  network: PrunableNetwork,
+  selection: Selection,
+  criterion: string,
+  id: string,
+  effect?: PruneOperation['effect'],
+): PruneOperation {
   const groups = network.groups.flatMap((group) => {
     const keep = selection.get(group.id);
     return keep ? [{ group: group.id, layers: group.layers, channels: group.channels.length, keep }] : [];
@@ -17,7 +23,10 @@ export function pruneOperation(network: PrunableNetwork, selection: Selection, c
   return { kind: 'prune', id, enabled: true, criterion, groups, ...(effect ? { effect } : {}) };
 }
 
-export const withOperation = (plan: SurgeryPlan, operation: PlanOperation): SurgeryPlan => ({ ...plan, operations: [...plan.operations, operation] });
+export const withOperation = (plan: SurgeryPlan, operation: PlanOperation): SurgeryPlan => ({
+  ...plan,
+  operations: [...plan.operations, operation],
+});
 
 export interface AppliedPlan {
   readonly graph: Graph;
@@ -30,7 +39,11 @@ export function applyOperations(graph: Graph, operations: readonly PlanOperation
   const cuts: { network: PrunableNetwork; selection: Selection; pruned: Graph }[] = [];
   let current = graph;
   for (const operation of operations.filter((o) => o.enabled)) {
-    if (operation.kind !== 'prune') throw new SurgeryError('option-invalid', `Operation ${operation.id}: ${operation.kind} cannot be applied by this version; remove it from the plan`);
+    if (operation.kind !== 'prune')
+      throw new SurgeryError(
+        'option-invalid',
+        `Operation ${operation.id}: ${operation.kind} cannot be applied by this version; remove it from the plan`,
+      );
     const network = findChannelGroups(current);
     const selection = selectionOf(network, operation);
     const pruned = sliceNetwork(network, selection);
@@ -46,7 +59,10 @@ export function selectionOf(network: PrunableNetwork, operation: PruneOperation)
       const found = network.groups.find((g) => g.id === group);
       if (!found) throw new SurgeryError('option-invalid', `Operation ${operation.id}: the network has no prunable group ${group}`);
       if (found.channels.length !== channels)
-        throw new SurgeryError('option-invalid', `Operation ${operation.id}: group ${group} has ${found.channels.length} channels where the plan expects ${channels}`);
+        throw new SurgeryError(
+          'option-invalid',
+          `Operation ${operation.id}: group ${group} has ${found.channels.length} channels where the plan expects ${channels}`,
+        );
       return [group, keep];
     }),
   );
@@ -54,8 +70,8 @@ export function selectionOf(network: PrunableNetwork, operation: PruneOperation)
 
 /** Reads a plan; one sentence says what is wrong with a file that is none. */
 export async function readPlan(file: string): Promise<SurgeryPlan> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new SurgeryError(error.code === 'ENOENT' ? 'file-not-found' : 'file-malformed', `${file} cannot be read: ${error.message}`);
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new SurgeryError('file-not-found', `${file} cannot be read: ${String(error)}`);
   });
   return parsePlan(text, file);
 }

@@ -9,6 +9,17 @@ const browser = findBrowser();
 if (!browser) process.exit(1);
 setupWorkbench();
 const mocha = path.join(here, 'node_modules/mocha/bin/mocha.js');
-const args = ['--no-config', '--reporter', path.join(root, 'test/support/countingReporter.cjs'), '--timeout', '180000', path.join(here, 'e2e/*.test.mjs')];
-const { status } = spawnSync(process.execPath, [mocha, ...args], { cwd: here, stdio: 'inherit', env: { ...process.env, CHROMIUM: browser } });
+const args = [
+  '--no-config',
+  '--reporter',
+  path.join(root, 'test/support/countingReporter.cjs'),
+  '--timeout',
+  '180000',
+  path.join(here, 'e2e/*.test.mjs'),
+];
+const { status } = spawnSync(process.execPath, [mocha, ...args], {
+  cwd: here,
+  stdio: 'inherit',
+  env: { ...process.env, CHROMIUM: browser },
+});
 process.exit(status ?? 1);

@@ -34,7 +34,10 @@ exports.exit = (code) => process.exit(code || 0);
 /** Installs what is missing; does nothing when this version is already there. */
 export function setupWorkbench() {
   installDependencies(here);
-  const version = createHash('sha256').update(readFileSync(path.join(here, 'package-lock.json'))).update(SPDLOG).digest('hex');
+  const version = createHash('sha256')
+    .update(readFileSync(path.join(here, 'package-lock.json')))
+    .update(SPDLOG)
+    .digest('hex');
   const stamp = path.join(server, '.scalpel-setup');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
   process.stderr.write('Installing the VS Code server\n');

@@ -28,7 +28,16 @@ export async function startServer({ settings = {}, files = {}, workspace: given,
   const { publisher, name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   mkdirSync(path.join(data, 'extensions'));
   symlinkSync(root, path.join(data, 'extensions', `${publisher}.${name}-${version}`));
-  const args = ['out/server-main.js', '--accept-server-license-terms', '--server-data-dir', data, '--host', '127.0.0.1', '--port', String(wanted)];
+  const args = [
+    'out/server-main.js',
+    '--accept-server-license-terms',
+    '--server-data-dir',
+    data,
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(wanted),
+  ];
   const child = spawn(serverNode, [...args, '--without-connection-token', '--disable-telemetry', '--disable-workspace-trust'], {
     cwd: server,
     env: { ...process.env, EXTENSIONS_GALLERY: '{}', XDG_RUNTIME_DIR: data },
@@ -78,7 +87,15 @@ export async function openBrowser(executablePath) {
     executablePath,
     headless: true,
     viewport: { width: 1400, height: 900 },
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   });
   const close = async () => {
     await context.close();

@@ -23,18 +23,54 @@ export class RankingChart {
     const [low, high] = [scores[0] ?? 1e-6, scores.at(-1) ?? 1];
     const x = scaleLinear([0, ranked.length], [MARGIN.left, width - MARGIN.right]);
     const y = scaleLog([low, Math.max(high, low * 1.01)], [HEIGHT - MARGIN.bottom, MARGIN.top]).clamp(true);
-    const svg = select(this.host).selectAll<SVGSVGElement, null>('svg').data([null]).join('svg').attr('width', width).attr('height', HEIGHT).attr('class', 'ranking');
+    const svg = select(this.host)
+      .selectAll<SVGSVGElement, null>('svg')
+      .data([null])
+      .join('svg')
+      .attr('width', width)
+      .attr('height', HEIGHT)
+      .attr('class', 'ranking');
     svg.selectAll('*').remove();
-    svg.append('rect').attr('class', 'cut-area').attr('x', MARGIN.left).attr('y', MARGIN.top).attr('width', x(rank) - MARGIN.left).attr('height', HEIGHT - MARGIN.top - MARGIN.bottom);
+    svg
+      .append('rect')
+      .attr('class', 'cut-area')
+      .attr('x', MARGIN.left)
+      .attr('y', MARGIN.top)
+      .attr('width', x(rank) - MARGIN.left)
+      .attr('height', HEIGHT - MARGIN.top - MARGIN.bottom);
     const ticks = y.ticks(3).filter((_, i, all) => all.length <= 5 || i % Math.ceil(all.length / 4) === 0);
     for (const tick of ticks) {
-      svg.append('line').attr('class', 'grid').attr('x1', MARGIN.left).attr('x2', width - MARGIN.right).attr('y1', y(tick)).attr('y2', y(tick));
-      svg.append('text').attr('class', 'axis').attr('x', MARGIN.left - 6).attr('y', y(tick)).attr('dy', '0.32em').attr('text-anchor', 'end').text(tick.toExponential(0));
+      svg
+        .append('line')
+        .attr('class', 'grid')
+        .attr('x1', MARGIN.left)
+        .attr('x2', width - MARGIN.right)
+        .attr('y1', y(tick))
+        .attr('y2', y(tick));
+      svg
+        .append('text')
+        .attr('class', 'axis')
+        .attr('x', MARGIN.left - 6)
+        .attr('y', y(tick))
+        .attr('dy', '0.32em')
+        .attr('text-anchor', 'end')
+        .text(tick.toExponential(0));
     }
     const points = ranked.map((f, i) => `${x(i + 0.5)},${y(Math.max(f.score, low))}`).join(' ');
     svg.append('polyline').attr('class', 'curve').attr('points', points);
-    svg.append('text').attr('class', 'axis').attr('x', MARGIN.left).attr('y', HEIGHT - 6).text('least important');
-    svg.append('text').attr('class', 'axis').attr('x', width - MARGIN.right).attr('y', HEIGHT - 6).attr('text-anchor', 'end').text(`${ranked.length} filters`);
+    svg
+      .append('text')
+      .attr('class', 'axis')
+      .attr('x', MARGIN.left)
+      .attr('y', HEIGHT - 6)
+      .text('least important');
+    svg
+      .append('text')
+      .attr('class', 'axis')
+      .attr('x', width - MARGIN.right)
+      .attr('y', HEIGHT - 6)
+      .attr('text-anchor', 'end')
+      .text(`${ranked.length} filters`);
     this.drawHandle(svg.node() as SVGSVGElement, x);
   }
 
@@ -50,8 +86,17 @@ export class RankingChart {
       .attr('aria-valuemin', 0)
       .attr('aria-valuemax', this.ranked.length)
       .attr('aria-valuenow', this.rank);
-    handle.append('line').attr('y1', MARGIN.top).attr('y2', HEIGHT - MARGIN.bottom);
-    handle.append('rect').attr('x', -5).attr('y', HEIGHT / 2 - 22).attr('width', 10).attr('height', 28).attr('rx', 3);
+    handle
+      .append('line')
+      .attr('y1', MARGIN.top)
+      .attr('y2', HEIGHT - MARGIN.bottom);
+    handle
+      .append('rect')
+      .attr('x', -5)
+      .attr('y', HEIGHT / 2 - 22)
+      .attr('width', 10)
+      .attr('height', 28)
+      .attr('rx', 3);
     const scale = scaleLinear([x(0), x(this.ranked.length)], [0, this.ranked.length]).clamp(true);
     const move = (event: PointerEvent): void => this.moveTo(Math.round(scale(pointer(event, node)[0])));
     svg.on('pointerdown', (event: PointerEvent) => {
@@ -62,7 +107,16 @@ export class RankingChart {
       if (node.hasPointerCapture(event.pointerId)) move(event);
     });
     handle.on('keydown', (event: KeyboardEvent) => {
-      const steps: Record<string, number> = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -this.ranked.length, End: this.ranked.length };
+      const steps: Record<string, number> = {
+        ArrowLeft: -1,
+        ArrowDown: -1,
+        ArrowRight: 1,
+        ArrowUp: 1,
+        PageDown: -10,
+        PageUp: 10,
+        Home: -this.ranked.length,
+        End: this.ranked.length,
+      };
       const step = steps[event.key];
       if (step === undefined) return;
       event.preventDefault();
@@ -114,7 +168,11 @@ export function drawGroups(host: HTMLElement, report: ImportanceReport, ranked: 
       .selectAll<SVGRectElement, number>('rect')
       .data(d.scores)
       .join((enter) => {
-        const cell = enter.append('rect').attr('width', CELL - 2).attr('height', CELL - 2).attr('rx', 1.5);
+        const cell = enter
+          .append('rect')
+          .attr('width', CELL - 2)
+          .attr('height', CELL - 2)
+          .attr('rx', 1.5);
         cell.append('title');
         return cell;
       })

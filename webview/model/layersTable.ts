@@ -18,19 +18,37 @@ export function drawLayers(host: HTMLElement, layers: readonly LayerSummary[]): 
     ['Activations', 'number wide'],
   ] as const)
     header.append('th').attr('class', kind).text(name);
-  const rows = table.append('tbody').selectAll('tr').data(layers).join('tr').attr('class', (d) => (d.macs > 0 ? '' : 'light'));
-  rows.append('td').attr('class', 'name').attr('title', (d) => d.name).text((d) => d.name);
+  const rows = table
+    .append('tbody')
+    .selectAll('tr')
+    .data(layers)
+    .join('tr')
+    .attr('class', (d) => (d.macs > 0 ? '' : 'light'));
+  rows
+    .append('td')
+    .attr('class', 'name')
+    .attr('title', (d) => d.name)
+    .text((d) => d.name);
   rows.append('td').text((d) => d.op);
-  rows.append('td').attr('class', 'wide').text((d) => d.outputShape.join(' × '));
+  rows
+    .append('td')
+    .attr('class', 'wide')
+    .text((d) => d.outputShape.join(' × '));
   bar(rows.append('td').attr('class', 'number'), (d) => d.macs, macs);
   bar(rows.append('td').attr('class', 'number'), (d) => d.parameters, parameters);
-  rows.append('td').attr('class', 'number wide').text((d) => formatBytes(d.activationBytes));
+  rows
+    .append('td')
+    .attr('class', 'number wide')
+    .text((d) => formatBytes(d.activationBytes));
 }
 
 type Cells = ReturnType<ReturnType<typeof select<HTMLElement, LayerSummary>>['selectAll']>;
 
 function bar(cells: unknown, value: (layer: LayerSummary) => number, largest: number): void {
   const selection = cells as Cells;
-  selection.append('span').attr('class', 'bar').style('width', (d) => `${largest > 0 ? (48 * value(d as LayerSummary)) / largest : 0}px`);
+  selection
+    .append('span')
+    .attr('class', 'bar')
+    .style('width', (d) => `${largest > 0 ? (48 * value(d as LayerSummary)) / largest : 0}px`);
   selection.append('span').text((d) => (value(d as LayerSummary) > 0 ? formatCount(value(d as LayerSummary)) : ''));
 }

@@ -44,7 +44,11 @@ class ModelPage {
   private readonly groups = element('div', 'groups');
   private readonly layers = element('div', 'layers');
   private readonly criterion = control('vscode-dropdown', { id: 'criterion', 'aria-label': 'Criterion' });
-  private readonly data = control('vscode-text-field', { id: 'data', placeholder: 'Folder, .npz or generated:shapes?…', 'aria-label': 'Labelled data' });
+  private readonly data = control('vscode-text-field', {
+    id: 'data',
+    placeholder: 'Folder, .npz or generated:shapes?…',
+    'aria-label': 'Labelled data',
+  });
   private readonly compute = control('vscode-button', { id: 'compute' }, 'Compute importance');
   private readonly stop = control('vscode-button', { id: 'cancel', appearance: 'secondary' }, 'Cancel');
   private readonly apply = control('vscode-button', { id: 'apply' }, 'Apply cut');
@@ -99,7 +103,10 @@ class ModelPage {
     this.criterion.value = state.criterion;
     this.showHeader(state);
     drawLayers(this.layers, state.summary.layers);
-    this.setBusy(false, state.importance ? '' : 'Importance shows which filters the network would miss least. Nothing changes until you apply a cut.');
+    this.setBusy(
+      false,
+      state.importance ? '' : 'Importance shows which filters the network would miss least. Nothing changes until you apply a cut.',
+    );
     this.ranked = state.importance ? rankFilters(state.importance) : [];
     this.moveTo(0);
     this.redraw();
@@ -107,7 +114,14 @@ class ModelPage {
 
   private showHeader({ file, summary, original, operations }: PageState): void {
     const title = element('div', 'title');
-    title.append(element('h1', '', file), element('span', 'subtitle', `${summary.format} opset ${summary.opset} · ${summary.layers.length} layers · ${summary.groups.length} prunable groups`));
+    title.append(
+      element('h1', '', file),
+      element(
+        'span',
+        'subtitle',
+        `${summary.format} opset ${summary.opset} · ${summary.layers.length} layers · ${summary.groups.length} prunable groups`,
+      ),
+    );
     const figures = element('dl', 'figures');
     const cut = operations.some((o) => o.enabled);
     const figure = (name: string, now: number, before: number, format: (v: number) => string): void => {
@@ -161,9 +175,19 @@ class ModelPage {
     };
     figure('cut-filters', 'Filters cut', String(cut.count), `of ${this.ranked.length}`);
     figure('cut-macs', 'MACs left', formatPercent(totals.macs / Math.max(1, whole.macs)), formatCount(totals.macs));
-    figure('cut-parameters', 'Parameters left', formatPercent(totals.parameters / Math.max(1, whole.parameters)), formatCount(totals.parameters));
+    figure(
+      'cut-parameters',
+      'Parameters left',
+      formatPercent(totals.parameters / Math.max(1, whole.parameters)),
+      formatCount(totals.parameters),
+    );
     const hasLoss = state.importance.groups.some((g) => g.lossChange);
-    figure('cut-loss', 'Predicted loss change', hasLoss ? signed(cut.lossChange) : '–', hasLoss ? `first order, loss ${state.importance.loss?.toFixed(3) ?? ''}` : 'gate Taylor only');
+    figure(
+      'cut-loss',
+      'Predicted loss change',
+      hasLoss ? signed(cut.lossChange) : '–',
+      hasLoss ? `first order, loss ${state.importance.loss?.toFixed(3) ?? ''}` : 'gate Taylor only',
+    );
     this.apply.disabled = cut.count === 0;
     this.effect.replaceChildren(figures, this.apply);
   }

@@ -18,7 +18,9 @@ const FLOOR = 0.1;
 export function rankFilters(report: ImportanceReport): RankedFilter[] {
   return report.groups
     .flatMap(({ id, scores, lossChange }) => {
-      const ranked = scores.map((score, channel) => ({ group: id, channel, score, lossChange: lossChange?.[channel] ?? 0 })).sort((a, b) => a.score - b.score);
+      const ranked = scores
+        .map((score, channel) => ({ group: id, channel, score, lossChange: lossChange?.[channel] ?? 0 }))
+        .sort((a, b) => a.score - b.score);
       const safe = ranked.length - Math.max(1, Math.floor(FLOOR * ranked.length));
       return ranked.map((filter, place) => ({ ...filter, kept: place >= safe }));
     })

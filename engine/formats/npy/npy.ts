@@ -65,7 +65,8 @@ export function formatNpy(tensor: Tensor): Uint8Array {
 
 function parseHeader(bytes: Uint8Array, label: string): Header {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.length < 12 || buffer.toString('latin1', 0, 6) !== MAGIC) throw malformed(label, 0, 'is not an .npy array (no \\x93NUMPY mark)');
+  if (buffer.length < 12 || buffer.toString('latin1', 0, 6) !== MAGIC)
+    throw malformed(label, 0, 'is not an .npy array (no \\x93NUMPY mark)');
   const version = buffer.readUInt8(6);
   if (version < 1 || version > 3) throw malformed(label, 6, `has .npy version ${version}; versions 1 to 3 are known`);
   const start = version === 1 ? 10 : 12;

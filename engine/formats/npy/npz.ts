@@ -11,7 +11,9 @@ export function readNpz(path: string): Map<string, Tensor> {
   try {
     entries = unzipSync(bytes);
   } catch (error) {
-    throw new SurgeryError('data-malformed', `${path}, offset 0: is not a readable zip archive (${(error as Error).message})`, { file: path });
+    throw new SurgeryError('data-malformed', `${path}, offset 0: is not a readable zip archive (${(error as Error).message})`, {
+      file: path,
+    });
   }
   const arrays = Object.entries(entries).filter(([name]) => name.endsWith('.npy'));
   return new Map(arrays.map(([name, body]) => [name.slice(0, -4), parseNpy(body, `${path}:${name}`)]));
@@ -35,6 +37,8 @@ function readWhole(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new SurgeryError('file-not-found', `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, { file: path });
+    throw new SurgeryError('file-not-found', `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {
+      file: path,
+    });
   }
 }

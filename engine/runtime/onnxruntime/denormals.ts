@@ -83,7 +83,7 @@ class GlibcFlush implements DenormalFlush {
       this.#post(this.#semaphore(i));
       await set;
     }
-    all.forEach((i) => this.#post(this.#semaphore(i)));
+    for (const i of all) this.#post(this.#semaphore(i));
     await Promise.all(held);
   }
 

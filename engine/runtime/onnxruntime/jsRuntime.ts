@@ -88,7 +88,10 @@ class JsProgram implements Program {
     const data = result.type === 'string' ? (result.data as string[]).map((s) => Buffer.from(s)) : (result.data as unknown as TypedArray);
     if (!target) return { type: result.type, dims: result.dims, data };
     if (target.dims.join() !== result.dims.join() || target.type !== result.type || !ArrayBuffer.isView(target.data))
-      throw new SurgeryError('shape-mismatch', `Output ${name} of ${this.label} is ${result.type} [${result.dims.join(', ')}], not ${target.type} [${target.dims.join(', ')}]`);
+      throw new SurgeryError(
+        'shape-mismatch',
+        `Output ${name} of ${this.label} is ${result.type} [${result.dims.join(', ')}], not ${target.type} [${target.dims.join(', ')}]`,
+      );
     (target.data as Float32Array).set(data as Float32Array);
     return target;
   }

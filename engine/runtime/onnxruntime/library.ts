@@ -22,10 +22,13 @@ type ArgumentOf<K> = K extends `out ${HandleKind}`
           ? number
           : string;
 type ArgumentsOf<L extends readonly ArgumentKind[]> = { -readonly [I in keyof L]: ArgumentOf<L[I]> };
-type ResultOf<R extends ResultKind> = R extends 'int' ? number : R extends 'text' ? string : void;
+type ResultOf<R extends ResultKind> = R extends 'int' ? number : R extends 'text' ? string : undefined;
 type Api = { readonly [N in FunctionName]: (...args: ArgumentsOf<(typeof TABLE)[N]['args']>) => ResultOf<(typeof TABLE)[N]['result']> };
 
-type Made<L extends readonly ArgumentKind[]> = L extends readonly [...infer Rest extends readonly ArgumentKind[], `out ${infer K extends HandleKind}`]
+type Made<L extends readonly ArgumentKind[]> = L extends readonly [
+  ...infer Rest extends readonly ArgumentKind[],
+  `out ${infer K extends HandleKind}`,
+]
   ? { readonly before: ArgumentsOf<Rest>; readonly handle: Handle<K> }
   : never;
 type Before<N extends FunctionName> = Made<(typeof TABLE)[N]['args']>['before'];
@@ -49,7 +52,7 @@ export interface OrtLibrary {
   readonly version: string;
   readonly api: Api;
   /** Calls a function whose last argument is the handle it makes, and returns that handle. */
-  make<N extends FunctionName>(name: N, ...args: Before<N>): HandleMadeBy<N>;
+  readonly make: <N extends FunctionName>(name: N, ...args: Before<N>) => HandleMadeBy<N>;
   /** `make` on a thread of libuv's pool. Memory given by its address must stay alive until the promise settles. */
   makeAsync<N extends FunctionName>(name: N, ...args: Before<N>): Promise<HandleMadeBy<N>>;
   /** A call on a thread of libuv's pool, under the same rule. */
@@ -81,7 +84,10 @@ function libraryPath(): string {
   const file = FILE[platform];
   const supported = file && (arch === 'arm64' || (arch === 'x64' && platform !== 'darwin'));
   if (!supported)
-    throw new SurgeryError('runtime-failed', `onnxruntime has no library for ${platform} ${arch}; use Linux or Windows (x64, arm64) or macOS (arm64)`);
+    throw new SurgeryError(
+      'runtime-failed',
+      `onnxruntime has no library for ${platform} ${arch}; use Linux or Windows (x64, arm64) or macOS (arm64)`,
+    );
   return path.join(path.dirname(require.resolve('onnxruntime-node')), '..', 'bin', 'napi-v6', platform, arch, file);
 }
 
@@ -129,11 +135,11 @@ function bind(file: string): OrtLibrary {
       raw[name].async(...args, (error: unknown, status: unknown) => {
         pinned.delete(args);
         try {
-          if (error) throw error;
+          if (error) throw error as Error;
           check(status, name);
           resolve();
         } catch (failure) {
-          reject(failure);
+          reject(failure instanceof Error ? failure : new Error(String(failure)));
         }
       });
     });
@@ -158,6 +164,8 @@ function openFile(file: string): ReturnType<typeof koffi.load> {
   try {
     return koffi.load(file);
   } catch (error) {
-    throw new SurgeryError('runtime-failed', `onnxruntime's library cannot be loaded: ${(error as Error).message.split('\n')[0]}`, { file });
+    throw new SurgeryError('runtime-failed', `onnxruntime's library cannot be loaded: ${(error as Error).message.split('\n')[0]}`, {
+      file,
+    });
   }
 }

@@ -36,7 +36,13 @@ export class Session {
   }
 
   /** Compiles a model's bytes off the calling thread. */
-  static async create(environment: Environment, bytes: Uint8Array, label: string, options: CompileOptions, profilePrefix?: string): Promise<Session> {
+  static async create(
+    environment: Environment,
+    bytes: Uint8Array,
+    label: string,
+    options: CompileOptions,
+    profilePrefix?: string,
+  ): Promise<Session> {
     const { api } = environment.library;
     await environment.denormals.ready();
     const settings = sessionOptions(environment, options, profilePrefix);
@@ -131,11 +137,19 @@ function takeText({ library, allocator }: Environment, pointer: bigint): string 
   return text;
 }
 
-function createSession({ library, handle }: Environment, bytes: Uint8Array, settings: Handle<'sessionOptions'>): Promise<Handle<'session'>> {
+function createSession(
+  { library, handle }: Environment,
+  bytes: Uint8Array,
+  settings: Handle<'sessionOptions'>,
+): Promise<Handle<'session'>> {
   return library.makeAsync('CreateSessionFromArray', handle, bytes, bytes.byteLength, settings);
 }
 
-function sessionOptions({ library, threads, denormals }: Environment, options: CompileOptions, profilePrefix?: string): Handle<'sessionOptions'> {
+function sessionOptions(
+  { library, threads, denormals }: Environment,
+  options: CompileOptions,
+  profilePrefix?: string,
+): Handle<'sessionOptions'> {
   const { api, make } = library;
   const settings = make('CreateSessionOptions');
   api.SetSessionLogSeverityLevel(settings, LOG_FATAL);
@@ -158,5 +172,9 @@ export function runtimeError(error: unknown, what: string): SurgeryError {
   if (error instanceof SurgeryError) return error;
   const message = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
   const shown = message.length > 400 ? `${message.slice(0, 400)}…` : message;
-  return new SurgeryError('runtime-failed', `${what}: ${shown}`, error instanceof OrtError ? { ortCode: error.code, call: error.call } : {});
+  return new SurgeryError(
+    'runtime-failed',
+    `${what}: ${shown}`,
+    error instanceof OrtError ? { ortCode: error.code, call: error.call } : {},
+  );
 }

@@ -5,16 +5,7 @@
 export const API_VERSION = 29;
 
 export type HandleKind =
-  | 'status'
-  | 'env'
-  | 'session'
-  | 'sessionOptions'
-  | 'runOptions'
-  | 'value'
-  | 'memoryInfo'
-  | 'allocator'
-  | 'shapeInfo'
-  | 'threadingOptions';
+  'status' | 'env' | 'session' | 'sessionOptions' | 'runOptions' | 'value' | 'memoryInfo' | 'allocator' | 'shapeInfo' | 'threadingOptions';
 
 /**
  * Kinds of arguments: a handle by its kind, 'out K' a handle that is made, 'address' memory (an address or the typed array over it), 'size' a

@@ -52,7 +52,10 @@ const NOTHING = new BigInt64Array(1);
 export function valueAt({ library, cpuMemory }: Environment, tensor: PlacedTensor): Handle<'value'> {
   const needed = byteSize(tensor.type, elementCount(tensor.dims));
   if (needed > tensor.bytes)
-    throw new SurgeryError('shape-mismatch', `A ${tensor.type} tensor of [${tensor.dims.join(', ')}] needs ${needed} bytes, but has ${tensor.bytes}`);
+    throw new SurgeryError(
+      'shape-mismatch',
+      `A ${tensor.type} tensor of [${tensor.dims.join(', ')}] needs ${needed} bytes, but has ${tensor.bytes}`,
+    );
   const address = needed === 0 ? NOTHING : tensor.address;
   const code = TYPES.indexOf(tensor.type) + 1;
   return library.make('CreateTensorWithDataAsOrtValue', cpuMemory, address, needed, dimsArray(tensor.dims), tensor.dims.length, code);
@@ -140,7 +143,8 @@ export class ValueSlot {
         `${this.name} holds ${length} ${type === 'string' ? 'strings' : 'bytes'}; ${type} [${dims.join(', ')}] needs ${expected}`,
       );
     if (!ArrayBuffer.isView(data)) return this.#keep(stringValue(this.environment, dims, data), undefined, tensor);
-    if (this.#handle !== undefined && this.#data?.deref() === data && this.#type === type && sameDims(this.#dims, dims)) return this.#handle;
+    if (this.#handle !== undefined && this.#data?.deref() === data && this.#type === type && sameDims(this.#dims, dims))
+      return this.#handle;
     const address = length === 0 ? 0n : koffi.address(data);
     return this.#keep(valueAt(this.environment, { type, dims, address, bytes: length }), new WeakRef(data), tensor);
   }

@@ -8,7 +8,11 @@ import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
 
-export async function applyPlanFile(planFile: string, options: { output: string; base?: string }, context: OperationContext = {}): Promise<ApplyResult> {
+export async function applyPlanFile(
+  planFile: string,
+  options: { output: string; base?: string },
+  context: OperationContext = {},
+): Promise<ApplyResult> {
   const plan = await readPlan(planFile);
   return applyPlan(options.base ?? plan.base.path, plan, options.output, context);
 }

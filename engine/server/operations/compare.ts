@@ -22,7 +22,11 @@ export interface Comparison {
   readonly outputDifference?: number;
 }
 
-export async function compareFiles(a: string, b: string, _context: OperationContext = {}): Promise<{ document: Comparison; lines: string[] }> {
+export async function compareFiles(
+  a: string,
+  b: string,
+  _context: OperationContext = {},
+): Promise<{ document: Comparison; lines: string[] }> {
   const [first, second] = [await loadModel(a), await loadModel(b)];
   const changes = weightChanges(first, second);
   const sameInterface = interfaceOf(first) === interfaceOf(second);
@@ -31,13 +35,16 @@ export async function compareFiles(a: string, b: string, _context: OperationCont
     a: overview(first),
     b: overview(second),
     changes,
-    identicalWeights: changes.length === 0 && [...first.graph.initializers].every(([name, t]) => sameBytes(t.data, second.graph.initializers.get(name)?.data)),
+    identicalWeights:
+      changes.length === 0 &&
+      [...first.graph.initializers].every(([name, t]) => sameBytes(t.data, second.graph.initializers.get(name)?.data)),
     ...(difference === undefined ? {} : { outputDifference: difference }),
   };
   return { document, lines: describe(document) };
 }
 
-const interfaceOf = ({ graph }: LoadedModel): string => JSON.stringify([graph.inputs, graph.outputs].map((list) => list.map(({ name, type, shape }) => [name, type, shape])));
+const interfaceOf = ({ graph }: LoadedModel): string =>
+  JSON.stringify([graph.inputs, graph.outputs].map((list) => list.map(({ name, type, shape }) => [name, type, shape])));
 
 function overview(model: LoadedModel): Comparison['a'] {
   const { totals } = summarise(model);
@@ -60,7 +67,8 @@ function sameBytes(a: unknown, b: unknown): boolean {
 }
 
 function describe({ a, b, changes, outputDifference: difference, identicalWeights }: Comparison): string[] {
-  const percent = (x: number, y: number): string => `${x.toLocaleString('en-US')} to ${y.toLocaleString('en-US')} (${((100 * y) / Math.max(1, x)).toFixed(1)} %)`;
+  const percent = (x: number, y: number): string =>
+    `${x.toLocaleString('en-US')} to ${y.toLocaleString('en-US')} (${((100 * y) / Math.max(1, x)).toFixed(1)} %)`;
   const shape = (dims: readonly number[] | undefined): string => (dims ? `[${dims.join(', ')}] ${elementCount(dims)}` : '-');
   return [
     `parameters ${percent(a.parameters, b.parameters)}`,
@@ -68,6 +76,8 @@ function describe({ a, b, changes, outputDifference: difference, identicalWeight
     `bytes ${percent(a.bytes, b.bytes)}`,
     ...changes.map((c) => `${c.change}: ${c.name} ${shape(c.before)} -> ${shape(c.after)}`),
     identicalWeights ? 'All weights are identical.' : '',
-    difference === undefined ? 'Inputs or outputs differ, so the outputs were not compared.' : `Largest output difference on random input: ${difference.toExponential(2)} (relative)`,
+    difference === undefined
+      ? 'Inputs or outputs differ, so the outputs were not compared.'
+      : `Largest output difference on random input: ${difference.toExponential(2)} (relative)`,
   ].filter(Boolean);
 }

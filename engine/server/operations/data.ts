@@ -9,7 +9,11 @@ export type DataFlags = Omit<DataOptions, 'limit'> & { readonly limit?: number }
 
 export const openData = (options: DataFlags): Promise<Dataset> => openDataset(options.data);
 
-const scaling = ({ mean, std, raw }: DataFlags): { mean?: readonly number[]; std?: readonly number[]; raw?: boolean } => ({ mean, std, raw });
+const scaling = ({ mean, std, raw }: DataFlags): { mean?: readonly number[]; std?: readonly number[]; raw?: boolean } => ({
+  mean,
+  std,
+  raw,
+});
 
 /** Test samples in order. */
 export function testBatches(data: Dataset, options: DataFlags, batch: number): { count: number; batches: AsyncIterable<Batch> } {
@@ -29,11 +33,22 @@ export interface TrainingData {
   readonly evaluationBatch?: number;
 }
 
-export function trainingSource(data: Dataset, options: DataFlags, { batch, seed, augment, evaluationBatch = 250 }: TrainingData): BatchSource {
+export function trainingSource(
+  data: Dataset,
+  options: DataFlags,
+  { batch, seed, augment, evaluationBatch = 250 }: TrainingData,
+): BatchSource {
   const split: Split = firstOf(data.train, options.limit);
   return {
     stepsPerEpoch: batchCount(split, batch, true),
-    train: (epoch) => batches(split, { batch, ...scaling(options), shuffle: { seed, epoch }, augment: augment ? { crop: 4, flip: true } : undefined, dropLast: true }),
+    train: (epoch) =>
+      batches(split, {
+        batch,
+        ...scaling(options),
+        shuffle: { seed, epoch },
+        augment: augment ? { crop: 4, flip: true } : undefined,
+        dropLast: true,
+      }),
     test: data.test.count > 0 ? () => batches(data.test, { batch: evaluationBatch, ...scaling(options) }) : undefined,
   };
 }

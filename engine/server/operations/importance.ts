@@ -44,7 +44,8 @@ export async function scoreNetwork(
   options: ImportanceFlags,
   context: OperationContext,
 ): Promise<{ groups: GroupScores[]; batches: number; loss?: number }> {
-  if (network.groups.length === 0) throw new SurgeryError('graph-invalid', 'The network has no channels that can be pruned; inspect says why each layer is locked');
+  if (network.groups.length === 0)
+    throw new SurgeryError('graph-invalid', 'The network has no channels that can be pruned; inspect says why each layer is locked');
   const { criterion, batch = 100, batches = 20, seed = 1 } = options;
   if (criterion !== 'gate-taylor') return { groups: weightScores(network, criterion, seed), batches: 0 };
   const where = options.data;

@@ -40,7 +40,13 @@ const describeValue = ({ name, type, shape }: NamedValue): ModelSummary['inputs'
 
 function describeGroup(group: ChannelGroup, cost: SelectionCost): GroupSummary {
   const each = cost.perChannel(group);
-  return { id: group.id, channels: group.channels.length, layers: group.layers, macsPerChannel: each.macs, parametersPerChannel: each.parameters };
+  return {
+    id: group.id,
+    channels: group.channels.length,
+    layers: group.layers,
+    macsPerChannel: each.macs,
+    parametersPerChannel: each.parameters,
+  };
 }
 
 function layersOf(graph: Graph, symbolic: InferredTypes, groups: readonly ChannelGroup[]): LayerSummary[] {

@@ -21,17 +21,22 @@ export interface LoadedModel {
 
 /** Opens a model file with shape arithmetic folded, and applies a plan to it. */
 export async function loadModel(file: string, plan?: SurgeryPlan): Promise<LoadedModel> {
-  const data = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOENT'
+  const data = await readFile(file).catch((error: unknown) => {
+    throw isMissing(error)
       ? new SurgeryError('file-not-found', `${file} does not exist`)
-      : new SurgeryError('file-unsupported', `${file} cannot be read: ${error.message}`);
+      : new SurgeryError('file-unsupported', `${file} cannot be read: ${String(error)}`);
   });
   const hash = createHash('sha256').update(data).digest('hex');
   if (plan && plan.base.hash !== hash)
-    throw new SurgeryError('option-invalid', `The plan was made for another version of ${file} (hash ${plan.base.hash.slice(0, 12)}, the file has ${hash.slice(0, 12)})`);
+    throw new SurgeryError(
+      'option-invalid',
+      `The plan was made for another version of ${file} (hash ${plan.base.hash.slice(0, 12)}, the file has ${hash.slice(0, 12)})`,
+    );
   const read = parseOnnx(data, file, path.dirname(path.resolve(file)));
   const graph = foldConstants(read, inferShapes(read));
   if (!plan || plan.operations.length === 0) return { path: file, hash, bytes: data.byteLength, graph };
   const applied = applyOperations(graph, plan.operations);
   return { path: file, hash, bytes: encodeOnnx(applied.graph).byteLength, graph: applied.graph, applied };
 }
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

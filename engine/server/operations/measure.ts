@@ -14,7 +14,11 @@ const WARM_UP = 5;
 const RUNS = 60;
 
 /** Size, cost, latency of one sample and (with data) accuracy of several networks; latencies are taken in turns, so that all see the same machine. */
-export async function measureNetworks(graphs: readonly Graph[], options: Partial<DataFlags> & { threads?: number }, context: OperationContext = {}): Promise<Measured[]> {
+export async function measureNetworks(
+  graphs: readonly Graph[],
+  options: Partial<DataFlags> & { threads?: number },
+  context: OperationContext = {},
+): Promise<Measured[]> {
   const latencies = await measureLatencies(graphs, options.threads);
   const results: Measured[] = [];
   for (const [i, graph] of graphs.entries()) {
@@ -22,7 +26,15 @@ export async function measureNetworks(graphs: readonly Graph[], options: Partial
     const { parameters, macs, activationBytes } = new SelectionCost(findChannelGroups(graph)).of();
     const latency = latencies[i] ?? { median: NaN, spread: NaN };
     const bytes = encodeOnnx(graph).byteLength;
-    results.push({ parameters, macs, activationBytes, bytes, latencyMs: latency.median, latencySpreadMs: latency.spread, ...(accuracy === undefined ? {} : { accuracy }) });
+    results.push({
+      parameters,
+      macs,
+      activationBytes,
+      bytes,
+      latencyMs: latency.median,
+      latencySpreadMs: latency.spread,
+      ...(accuracy === undefined ? {} : { accuracy }),
+    });
   }
   return results;
 }

@@ -49,7 +49,11 @@ export async function pruneModel(file: string, options: PruneFlags, context: Ope
 }
 
 /** Cost after the cut, and the first-order change of the loss where the scores tell it. */
-function predictedEffect(cost: SelectionCost, selection: Selection, scores: readonly GroupScores[]): { parameters: number; macs: number; lossChange?: number } {
+function predictedEffect(
+  cost: SelectionCost,
+  selection: Selection,
+  scores: readonly GroupScores[],
+): { parameters: number; macs: number; lossChange?: number } {
   const { parameters, macs } = cost.of(selection);
   if (!scores.every((s) => s.lossChange)) return { parameters, macs };
   const lossChange = scores.reduce((sum, { group, lossChange: changes = [] }) => {
@@ -60,13 +64,25 @@ function predictedEffect(cost: SelectionCost, selection: Selection, scores: read
 }
 
 /** Adds to a plan the prune operation that meets a budget, from scores that were computed before. */
-export async function planPrune(file: string, plan: SurgeryPlan | undefined, importance: ImportanceReport, budget: PruneBudget, roundTo?: number): Promise<SurgeryPlan> {
+export async function planPrune(
+  file: string,
+  plan: SurgeryPlan | undefined,
+  importance: ImportanceReport,
+  budget: PruneBudget,
+  roundTo?: number,
+): Promise<SurgeryPlan> {
   const model = await loadModel(file, plan);
   const network = findChannelGroups(model.graph);
   const cost = new SelectionCost(network);
   const scores = importance.groups.map((g): GroupScores => ({ group: g.id, scores: g.scores, lossChange: g.lossChange }));
   const selection = selectToBudget(network, scores, budget, cost, { roundTo });
   const base = plan ?? emptyPlan(path.resolve(file), model.hash);
-  const operation = pruneOperation(network, selection, importance.criterion, `prune-${base.operations.length + 1}`, predictedEffect(cost, selection, scores));
+  const operation = pruneOperation(
+    network,
+    selection,
+    importance.criterion,
+    `prune-${base.operations.length + 1}`,
+    predictedEffect(cost, selection, scores),
+  );
   return withOperation(base, operation);
 }

@@ -45,7 +45,9 @@ export async function trainModel(
     onStep: (step, total, loss) => context.progress?.(step, total, 'steps', `loss ${loss.toFixed(3)}`),
     onEpoch(epoch, trainer) {
       context.onEpoch?.(epoch);
-      context.log?.(`epoch ${epoch.epoch}: loss ${epoch.loss.toFixed(4)}, accuracy ${(100 * epoch.accuracy).toFixed(2)} %, ${epoch.seconds.toFixed(1)} s`);
+      context.log?.(
+        `epoch ${epoch.epoch}: loss ${epoch.loss.toFixed(4)}, accuracy ${(100 * epoch.accuracy).toFixed(2)} %, ${epoch.seconds.toFixed(1)} s`,
+      );
       if (epoch.epoch < epochs) writeCheckpoint(checkpoint, epoch.epoch, trainer.exportState());
     },
   });
@@ -60,7 +62,8 @@ function optimiserOf({ optimiser = 'sgd', momentum = 0.9, nesterov, weightDecay 
 
 const POSITION = 'checkpoint/position';
 
-const writeCheckpoint = (file: string, epoch: number, state: TrainerState): void => writeNpz(file, new Map([...state.tensors, [POSITION, float32([2], [epoch, state.step])]]));
+const writeCheckpoint = (file: string, epoch: number, state: TrainerState): void =>
+  writeNpz(file, new Map([...state.tensors, [POSITION, float32([2], [epoch, state.step])]]));
 
 function readCheckpoint(file: string): { epoch: number; state: TrainerState } {
   if (!existsSync(file)) throw new SurgeryError('option-invalid', `--resume: there is no checkpoint ${file}`);

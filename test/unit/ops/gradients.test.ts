@@ -28,11 +28,12 @@ const cases = JSON.parse(readFileSync(path.join(__dirname, '../../fixtures/gradi
 /** Attributes of ONNX that are floats even where the number is whole. */
 const FLOATS = new Set(['alpha', 'beta', 'epsilon', 'momentum', 'bias']);
 
-const attribute = (name: string, value: number | string | number[]): AttributeInput => (typeof value === 'number' && FLOATS.has(name) ? { float: value } : value);
+const attribute = (name: string, value: number | string | number[]): AttributeInput =>
+  typeof value === 'number' && FLOATS.has(name) ? { float: value } : value;
 
 function tensorOf([type, dims, values]: [ElementType, number[], number[]]): Tensor {
   const data = newArray(type, elementCount(dims));
-  values.forEach((v, i) => (data[i] = type === 'int64' ? (BigInt(v) as never) : (v as never)));
+  values.forEach((v, i) => (data[i] = type === 'int64' ? (BigInt(v)) : (v)));
   return { type, dims, data };
 }
 
@@ -53,7 +54,9 @@ describe("gradients against PyTorch's", () => {
       const inputs = c.inputs.map((input, i) => builder.input(`x${i}`, input.dims));
       const attributes = Object.fromEntries(Object.entries(c.attributes).map(([name, value]) => [name, attribute(name, value)]));
       const training = c.attributes.training_mode === 1;
-      const [output = ''] = training ? builder.emitAll(c.op, operands(builder, c, inputs), attributes, 3) : [builder.emit(c.op, operands(builder, c, inputs), attributes)];
+      const [output = ''] = training
+        ? builder.emitAll(c.op, operands(builder, c, inputs), attributes, 3)
+        : [builder.emit(c.op, operands(builder, c, inputs), attributes)];
       const forward = [...builder.graph.nodes];
       const seed = builder.input('seed', c.output.dims);
       const gradients = appendBackward(builder, forward, new Map([[output, seed]]), inputs);

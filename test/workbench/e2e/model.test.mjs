@@ -10,7 +10,13 @@ const SAMPLE = 'shapes-resnet8.onnx';
 const DATA = 'generated:shapes?classes=10&size=32&seed=1';
 const shots = path.join(root, 'out/screenshots');
 
-const scalpel = (...args) => JSON.parse(execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+const scalpel = (...args) =>
+  JSON.parse(
+    execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
 
 describe('the sample in the workbench', () => {
   let server;
@@ -70,7 +76,10 @@ describe('the sample in the workbench', () => {
     await page.keyboard.press('Enter');
     await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
     const type = theme.startsWith('Light') ? /(^| )vs( |$)/ : /vs-dark/;
-    await until(async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''), `the theme is ${theme}`);
+    await until(
+      async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
+      `the theme is ${theme}`,
+    );
     await new Promise((resolve) => setTimeout(resolve, 700));
   }
 
@@ -90,7 +99,7 @@ describe('the sample in the workbench', () => {
     assert.equal(await webview().locator('.cell').count(), filters);
   });
 
-  it('shows what a threshold cuts while it is dragged, to the engine\'s exact count', async () => {
+  it("shows what a threshold cuts while it is dragged, to the engine's exact count", async () => {
     const chart = await webview().locator('svg.ranking').boundingBox();
     const y = chart.y + chart.height / 2;
     await page.mouse.move(chart.x + 54, y);
@@ -138,7 +147,13 @@ describe('the sample in the workbench', () => {
     assert.ok((await toast.first().innerText()).includes(`${(100 * accuracy).toFixed(2)} %`));
     await command('View: Close All Editors');
     await command('Scalpel: Open Sample Model');
-    await until(async () => (await figure('MACs').innerText().catch(() => '')) === shown, 'the saved file is shown');
+    await until(
+      async () =>
+        (await figure('MACs')
+          .innerText()
+          .catch(() => '')) === shown,
+      'the saved file is shown',
+    );
   });
 
   it('shows models, plan and runs in the side bar', async () => {
