@@ -3,15 +3,11 @@ import { join } from 'node:path';
 import { SurgeryError } from '../graph/errors';
 import { type Dataset, type Split, arraySplit, datasetOf } from './dataset';
 import { malformed, readData } from './fileBytes';
+import { type NamedBytes, tarEntries } from './tar';
 
 const PIXELS = 3 * 32 * 32;
 const FORM = { layout: 'CHW', sampleShape: [3, 32, 32] } as const;
 const BATCH_FILE = /^(data_batch_\d+|test_batch|train|test)\.bin$/;
-
-interface NamedBytes {
-  readonly name: string;
-  readonly bytes: Buffer;
-}
 
 export const isCifarFolder = (directory: string): boolean => readdirSync(directory).some((name) => BATCH_FILE.test(name));
 
@@ -77,21 +73,4 @@ function readSplit(files: readonly NamedBytes[], labelBytes: number): Split {
     }
   });
   return arraySplit(FORM, data, labels);
-}
-
-const TAR_BLOCK = 512;
-
-/** Plain files of a ustar archive. */
-function tarEntries(bytes: Buffer, file: string): NamedBytes[] {
-  const entries: NamedBytes[] = [];
-  for (let at = 0; at + TAR_BLOCK <= bytes.length && bytes[at] !== 0;) {
-    const field = (start: number, length: number): string =>
-      bytes.toString('latin1', at + start, at + start + length).replace(/\0.*$/s, '');
-    const size = parseInt(field(124, 12), 8);
-    if (Number.isNaN(size) || at + TAR_BLOCK + size > bytes.length) throw malformed(file, at, 'is not a whole tar archive');
-    if (field(156, 1) === '0' || field(156, 1) === '')
-      entries.push({ name: field(0, 100), bytes: bytes.subarray(at + TAR_BLOCK, at + TAR_BLOCK + size) });
-    at += TAR_BLOCK * (1 + Math.ceil(size / TAR_BLOCK));
-  }
-  return entries;
 }

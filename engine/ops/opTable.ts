@@ -6,8 +6,10 @@ import { conv } from './conv';
 import { convTranspose } from './convTranspose';
 import { fusedMatMul, gemm, matMul } from './gemm';
 import { movementRecords } from './movement';
+import { normalizationRecords } from './normalization';
 import type { OpRecord } from './opRecord';
 import { poolingRecords } from './pooling';
+import { recurrentRecords } from './recurrent';
 import { reductionRecords } from './reduction';
 import { shapeRecords } from './shape';
 
@@ -19,6 +21,8 @@ const RECORDS: readonly OpRecord[] = [
   matMul,
   fusedMatMul,
   batchNormalization,
+  ...normalizationRecords,
+  ...recurrentRecords,
   ...poolingRecords,
   ...activationRecords,
   ...arithmeticRecords,

@@ -1,5 +1,5 @@
 import type { Graph, Node } from '../graph/graph';
-import { elementCount, type Tensor } from '../graph/tensor';
+import type { Tensor } from '../graph/tensor';
 
 /** Input positions that hold trained weights, by operator. */
 const WEIGHT_INPUTS: Readonly<Record<string, readonly number[]>> = {
@@ -22,7 +22,7 @@ const WEIGHT_INPUTS: Readonly<Record<string, readonly number[]>> = {
   Einsum: [0, 1, 2],
 };
 
-/** Elementwise operators whose non-scalar constants are biases or scales of a decomposed layer. */
+/** Elementwise operators whose constant vectors are biases or scales of a decomposed layer; larger constants are tables. */
 const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div']);
 /** Operators that only rename or rearrange a weight before it is used. */
 const PASSES_WEIGHT = new Set(['Transpose', 'Reshape', 'Identity', 'Squeeze', 'Unsqueeze', 'Cast']);
@@ -51,4 +51,4 @@ const isWeightPosition = (node: Node, i: number): boolean => (WEIGHT_INPUTS[node
 
 const isTrainable = (node: Node, tensor: Tensor): boolean =>
   (tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16' || tensor.type === 'bfloat16') &&
-  (!ELEMENTWISE.has(node.op) || elementCount(tensor.dims) > 1);
+  (!ELEMENTWISE.has(node.op) || tensor.dims.filter((d) => d > 1).length === 1);

@@ -96,7 +96,7 @@ class GlibcFlush implements DenormalFlush {
     return new Promise((resolve, reject) => {
       call.async(...args, (error: unknown) => {
         args.length = 0;
-        if (error) reject(error as Error);
+        if (error) reject(new Error('A call into libc failed', { cause: error }));
         else resolve();
       });
     });

@@ -33,7 +33,7 @@ const attribute = (name: string, value: number | string | number[]): AttributeIn
 
 function tensorOf([type, dims, values]: [ElementType, number[], number[]]): Tensor {
   const data = newArray(type, elementCount(dims));
-  values.forEach((v, i) => (data[i] = type === 'int64' ? (BigInt(v)) : (v)));
+  values.forEach((v, i) => (data[i] = type === 'int64' ? BigInt(v) : v));
   return { type, dims, data };
 }
 

@@ -1,0 +1,49 @@
+import { type Dim, UNKNOWN, isKnown } from '../graph/dims';
+import { intOf, stringOf } from '../graph/graph';
+import type { CostContext, CouplingContext, OpRecord, ShapeContext } from './opRecord';
+import { unsupported } from './opRecord';
+import { NO_TFJS, inputType } from './shapeHelpers';
+
+/** X [T, N, F] (layout 1: [N, T, F]), W [D, G H, F], R [D, G H, H]; Y [T, D, N, H], final states [D, N, H]. */
+function recurrentShape(gates: number) {
+  return (context: ShapeContext) => {
+    const [x, w] = [context.shape(0), context.shape(1)];
+    const type = inputType(context);
+    const wide = w?.[1] ?? UNKNOWN;
+    const hidden: Dim = intOf(context.node, 'hidden_size', 0) || (isKnown(wide) ? wide / gates : UNKNOWN);
+    const directions = stringOf(context.node, 'direction', 'forward') === 'bidirectional' ? 2 : 1;
+    const batchFirst = intOf(context.node, 'layout', 0) === 1;
+    const [steps, batch] = [x?.[batchFirst ? 1 : 0] ?? UNKNOWN, x?.[batchFirst ? 0 : 1] ?? UNKNOWN];
+    const all = { type, shape: batchFirst ? [batch, steps, directions, hidden] : [steps, directions, batch, hidden] };
+    const final = { type, shape: batchFirst ? [batch, directions, hidden] : [directions, batch, hidden] };
+    return [all, final, final].slice(0, context.node.outputs.length);
+  };
+}
+
+/** Every step multiplies input and state by all gates, in every direction. */
+function recurrentMacs(context: CostContext): number {
+  const [a = 1, b = 1, features = 1] = context.inputShape(0);
+  const [directions = 1, wide = 1] = context.inputShape(1);
+  const hidden = context.inputShape(2)[2] ?? 1;
+  return a * b * directions * wide * (features + hidden);
+}
+
+/** The features of the input may go, with their columns of W; time, batch and hidden units stay. */
+function recurrentCoupling(context: CouplingContext): void {
+  context.tie(context.in(0, 2), context.in(1, 2));
+}
+
+const recurrent = (op: string, gates: number, outputs: number): OpRecord => ({
+  op,
+  domain: '',
+  opsets: [1, 99],
+  inputs: [3, 8],
+  outputs: [0, outputs],
+  shape: recurrentShape(gates),
+  gradient: unsupported('recurrent operators cannot be trained by this version; export the network unrolled'),
+  macs: recurrentMacs,
+  coupling: recurrentCoupling,
+  tfjs: NO_TFJS,
+});
+
+export const recurrentRecords: readonly OpRecord[] = [recurrent('LSTM', 4, 3), recurrent('GRU', 3, 2), recurrent('RNN', 1, 2)];

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fromBinary } from '@bufbuild/protobuf';
+import { readData } from '../../engine/datasets/fileBytes';
+import { tarEntries } from '../../engine/datasets/tar';
+import { TensorProtoSchema } from '../../engine/formats/onnx/onnx_pb';
+import { decodeTensor } from '../../engine/formats/onnx/tensors';
+import type { Tensor } from '../../engine/graph/tensor';
+import { sharedFile } from './shared';
+
+export interface ConformanceCase {
+  readonly name: string;
+  readonly model: Uint8Array;
+  /** Undefined where a value is no tensor (a sequence or an optional). */
+  readonly inputs: readonly (Tensor | undefined)[];
+  readonly outputs: readonly (Tensor | undefined)[];
+}
+
+/** The operator tests of ONNX, or none where they are not. */
+export function conformanceCases(): ConformanceCase[] {
+  const archive = sharedFile('onnx-conformance', 'onnx-1.21.0-node-simple-selected.tar.gz');
+  if (!archive) return [];
+  const files = new Map(tarEntries(readData(archive), archive).map(({ name, bytes }) => [name, bytes]));
+  const models = [...files.keys()].filter((name) => name.endsWith('/model.onnx'));
+  return models.map((model) => {
+    const folder = path.posix.dirname(model);
+    const read = (kind: string): (Tensor | undefined)[] => {
+      const found: (Tensor | undefined)[] = [];
+      for (let i = 0; ; i++) {
+        const bytes = files.get(`${folder}/test_data_set_0/${kind}_${i}.pb`);
+        if (!bytes) return found;
+        found.push(tensorOf(bytes));
+      }
+    };
+    return {
+      name: path.posix.basename(folder),
+      model: files.get(model) ?? new Uint8Array(),
+      inputs: read('input'),
+      outputs: read('output'),
+    };
+  });
+}
+
+function tensorOf(bytes: Uint8Array): Tensor | undefined {
+  try {
+    return decodeTensor(fromBinary(TensorProtoSchema, bytes), 'test data');
+  } catch {
+    return undefined;
+  }
+}
+
+export const conformanceIndex = (): { readonly [name: string]: unknown } | undefined => {
+  const file = sharedFile('onnx-conformance', 'index.json');
+  return file ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : undefined;
+};

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { createModel } from '../../../engine/architectures/createModel';
+import { Random } from '../../../engine/graph/random';
+import { parametersOf } from '../../../engine/ops/parameters';
+import { elementCount } from '../../../engine/graph/tensor';
+import { type PrunableNetwork, findChannelGroups } from '../../../engine/pruning/channelGroups';
+import { maskedDifference } from '../../../engine/pruning/maskedDifference';
+import type { Selection } from '../../../engine/pruning/selection';
+import { SelectionCost } from '../../../engine/pruning/selectionCost';
+import { sliceNetwork } from '../../../engine/pruning/slice';
+import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
+import { randomNetwork } from './randomNetwork';
+
+const SEEDS = Number(process.env.SCALPEL_SEEDS ?? 60);
+
+function randomSelection({ groups }: PrunableNetwork, seed: number): Selection {
+  const random = new Random(seed);
+  return new Map(
+    groups.map((group) => {
+      const keep = group.channels.map((_, i) => i).filter(() => random.uniform() < 0.6);
+      return [group.id, keep.length > 0 ? keep : [random.integer(group.channels.length)]];
+    }),
+  );
+}
+
+describe('structural removal', () => {
+  const runtime = openRuntime();
+
+  it(`equals the masked network on ${SEEDS} random networks, and costs what was predicted`, async function () {
+    this.timeout(20_000 + 200 * SEEDS);
+    let cut = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const network = findChannelGroups(randomNetwork(seed));
+      const selection = randomSelection(network, seed);
+      const pruned = sliceNetwork(network, selection);
+      const difference = await maskedDifference(runtime, network, pruned, selection);
+      assert.ok(difference < 1e-5, `seed ${seed}: ${difference}`);
+      const predicted = new SelectionCost(network).of(selection);
+      assert.deepEqual(new SelectionCost(findChannelGroups(pruned)).of(), predicted, `seed ${seed}`);
+      cut += [...selection].filter(([id, keep]) => keep.length < (network.groups.find((g) => g.id === id)?.channels.length ?? 0)).length;
+    }
+    assert.ok(cut > SEEDS, `${cut} groups were cut`);
+  });
+
+  it('finds the three residual groups of ResNet-56 and its 2,128 filters', () => {
+    const { groups } = findChannelGroups(createModel('resnet56', { input: [3, 32, 32], classes: 10, shortcut: 'conv', seed: 1 }));
+    const shared = groups.filter((g) => g.layers.length > 1);
+    assert.deepEqual(
+      shared.map((g) => [g.channels.length, g.layers.length]),
+      [
+        [16, 10],
+        [32, 10],
+        [64, 10],
+      ],
+    );
+    assert.equal(
+      groups.reduce((n, g) => n + g.channels.length * g.layers.length, 0),
+      2128,
+    );
+  });
+
+  it('cuts VGG-16 to the published widths: 305,104 parameters and 30,921,516 MACs of convolutions', () => {
+    const widths = [17, 46, 57, 71, 73, 60, 32, 51, 51, 51, 51, 51, 51];
+    const network = findChannelGroups(createModel('vgg16-bn', { input: [3, 32, 32], classes: 10, seed: 1 }));
+    const selection = new Map(network.groups.map((g, i) => [g.id, Array.from({ length: widths[i] ?? 0 }, (_, c) => c)]));
+    const pruned = sliceNetwork(network, selection);
+    assert.equal(
+      parametersOf(pruned).reduce((n, p) => n + elementCount(pruned.initializers.get(p)?.dims ?? []), 0),
+      305_104,
+    );
+    assert.equal(new SelectionCost(network).of(selection).macs, 30_921_516 + 51 * 10);
+  });
+});
