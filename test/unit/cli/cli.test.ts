@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { ModelSummary } from '../../../engine/contract/models';
+import { writeNpz } from '../../../engine/formats/npy/npz';
+import { type Tensor, float32, int64 } from '../../../engine/graph/tensor';
+import type { PruneResult } from '../../../engine/server/operations/prune';
+import { sharedFile } from '../../support/shared';
+
+const cli = path.join(__dirname, '../../../dist/cli.js');
+const DATA = 'generated:shapes?classes=3&size=16&seed=2&count=240';
+
+function scalpel(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8' });
+  return { status, stdout, stderr, json: <T>() => JSON.parse(stdout) as T };
+}
+
+describe('the command line', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'scalpel-cli-'));
+  const model = path.join(folder, 'model.onnx');
+  const at = (name: string): string => path.join(folder, name);
+
+  before(() => {
+    assert.equal(scalpel('create', 'resnet8', '--input', '3,16,16', '--classes', '3', '--shortcut', 'conv', '-o', model).status, 0);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('inspects a model as one JSON document', () => {
+    const summary = scalpel('inspect', model, '--json').json<ModelSummary>();
+    assert.equal(
+      summary.totals.parameters,
+      summary.layers.reduce((n, l) => n + l.parameters, 0),
+    );
+    assert.ok(summary.groups.length > 4);
+    assert.deepEqual(summary.unsupported, []);
+  });
+
+  it('trains, prunes to a budget, applies the same plan and evaluates', () => {
+    const trained = at('trained.onnx');
+    const { epochs } = scalpel('train', model, '--data', DATA, '--epochs', '2', '--batch', '24', '-o', trained, '--json').json<{
+      epochs: { loss: number }[];
+    }>();
+    assert.ok((epochs[1]?.loss ?? 9) < (epochs[0]?.loss ?? 0));
+    const result = scalpel(
+      'prune',
+      trained,
+      '--data',
+      DATA,
+      '--flops',
+      '0.5',
+      '--batch',
+      '24',
+      '--batches',
+      '4',
+      '-o',
+      at('pruned.onnx'),
+      '--json',
+    ).json<PruneResult>();
+    assert.ok(result.after.macs <= 0.5 * result.before.macs);
+    assert.ok(result.maskedDifference < 1e-5);
+    assert.equal(statSync(at('pruned.onnx')).size, result.after.bytes);
+    writeFileSync(at('plan.json'), JSON.stringify(result.plan));
+    assert.equal(scalpel('apply', at('plan.json'), '-o', at('applied.onnx')).status, 0);
+    const compared = scalpel('compare', at('pruned.onnx'), at('applied.onnx'), '--json').json<{
+      identicalWeights: boolean;
+      outputDifference: number;
+    }>();
+    assert.deepEqual([compared.identicalWeights, compared.outputDifference], [true, 0]);
+    const { count, accuracy } = scalpel('evaluate', at('applied.onnx'), '--data', DATA, '--json').json<{
+      count: number;
+      accuracy: number;
+    }>();
+    assert.equal(accuracy, result.after.accuracy);
+    assert.ok(count > 0);
+  });
+
+  it('scores filters without data by the criteria that need none', () => {
+    for (const criterion of ['l1', 'l2', 'bn-scale', 'fpgm', 'lamp', 'random']) {
+      const { groups } = scalpel('importance', model, '--criterion', criterion, '--json').json<{
+        groups: { scores: number[]; rank: number[] }[];
+      }>();
+      assert.ok(
+        groups.every((g) => g.scores.length > 0 && g.scores.every(Number.isFinite) && g.rank.length === g.scores.length),
+        criterion,
+      );
+    }
+  });
+
+  it('writes gradients under the names of the initializers', () => {
+    writeNpz(
+      at('batch.npz'),
+      new Map<string, Tensor>([
+        ['x', float32([2, 3, 16, 16], new Float32Array(1536).fill(0.1))],
+        ['y', int64([2], [0, 2])],
+      ]),
+    );
+    const { parameters } = scalpel('gradients', model, '--data', at('batch.npz'), '-o', at('grads.npz'), '--json').json<{
+      parameters: string[];
+    }>();
+    assert.ok(parameters.includes('conv1.weight') && parameters.includes('fc.bias'));
+    assert.ok(existsSync(at('grads.npz')));
+  });
+
+  it('ends with one line and code 1 or 2 when it cannot go on, and writes nothing', () => {
+    const before = readdirSync(folder).length;
+    const cases: [string[], number, RegExp][] = [
+      [['inspect', at('missing.onnx')], 1, /missing\.onnx does not exist/],
+      [['evaluate', model, '--data', at('nowhere')], 1, /no data at .*nowhere/],
+      [['prune', model, '-o', at('x.onnx'), '--flops', '0.5'], 2, /needs --data/],
+      [['prune', model, '-o', at('x.onnx'), '--criterion', 'l1'], 2, /exactly one of --flops/],
+      [['prune', model, '-o', at('x.onnx'), '--criterion', 'l1', '--flops', '2'], 2, /fraction/],
+      [['prune', model, '-o', at('x.onnx'), '--criterion', 'l1', '--flops', '0.0001'], 1, /budget cannot be met/],
+      [['create', 'nonet', '-o', at('x.onnx')], 2, /nonet is unknown/],
+      [['no-such-command'], 2, /unknown command/],
+    ];
+    for (const [args, code, message] of cases) {
+      const { status, stderr, stdout } = scalpel(...args, ...(args.length > 1 ? ['--json'] : []));
+      assert.equal(status, code, `${args.join(' ')}: ${stderr}`);
+      assert.match(stderr, message);
+      assert.equal(stdout, '');
+    }
+    assert.equal(readdirSync(folder).length, before);
+  });
+
+  const real = sharedFile('models', 'cifar10-resnet-akamaster', 'resnet20.onnx');
+  if (real)
+    it('knows the parameters and MACs of the real ResNet-20', () => {
+      const { totals, groups } = scalpel('inspect', real, '--json').json<ModelSummary>();
+      assert.equal(totals.parameters, 269_722);
+      assert.equal(totals.macs, 40_551_040);
+      assert.equal(groups.length, 12);
+    });
+});
