@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { createModel } from '../../../engine/architectures/createModel';
 import { encodeOnnx } from '../../../engine/formats/onnx/encodeOnnx';
-import { ModelProtoSchema } from '../../../engine/formats/onnx/onnx_pb';
+import { AttributeProto_AttributeType, ModelProtoSchema } from '../../../engine/formats/onnx/onnx_pb';
 import { parseOnnx, readOnnx } from '../../../engine/formats/onnx/readOnnx';
 import { writeOnnx } from '../../../engine/formats/onnx/writeOnnx';
 import { SurgeryError } from '../../../engine/graph/errors';
@@ -43,7 +43,7 @@ describe('ONNX files', () => {
               domain: 'acme',
               input: ['x'],
               output: ['y'],
-              attribute: [{ name: 'types', type: 13, tp: { value: { case: 'tensorType', value: { elemType: 1 } } } }],
+              attribute: [{ name: 'types', type: AttributeProto_AttributeType.TYPE_PROTO, tp: { value: { case: 'tensorType', value: { elemType: 1 } } } }],
             },
           ],
           input: [{ name: 'x' }],
