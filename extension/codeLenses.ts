@@ -23,7 +23,7 @@ export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
     const model = this.boundModel(found);
     if (!model) return [];
     return found.flatMap((layer) => {
-      const matches = layersNamed(model, layer.attribute);
+      const matches = layersOf(model, layer, found);
       if (matches.length === 0) return [];
       const at = new vscode.Range(layer.line, layer.column, layer.line, layer.column);
       return [new vscode.CodeLens(at, { title: describe(model, matches), command: 'vscode.open', arguments: [model.uri] })];
@@ -39,15 +39,26 @@ export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
   private boundModel(found: readonly SourceLayer[]): ModelDocument | undefined {
     const counted = this.editors.documents.map((model) => ({
       model,
-      count: found.filter((l) => layersNamed(model, l.attribute).length > 0).length,
+      count: found.filter((l) => layersNamed(model, l).length > 0).length,
     }));
     return counted.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count)[0]?.model;
   }
 }
 
+/** Names of the weight's modules, "layer1.0.conv1.weight" giving layer1, 0, conv1. */
+const modulesOf = ({ weight }: LayerSummary): string[] => weight?.split('.').slice(0, -1) ?? [];
+
 /** Layers whose weight is called "....attribute.weight", as PyTorch names it. */
-function layersNamed(model: ModelDocument, attribute: string): LayerSummary[] {
-  return model.summary.layers.filter(({ weight }) => weight?.split('.').at(-2) === attribute);
+const layersNamed = (model: ModelDocument, { attribute }: SourceLayer): LayerSummary[] =>
+  model.summary.layers.filter((l) => modulesOf(l).at(-1) === attribute);
+
+/** The class of the whole network makes the layers of the first level, the others those further down. */
+function layersOf(model: ModelDocument, layer: SourceLayer, all: readonly SourceLayer[]): LayerSummary[] {
+  const named = layersNamed(model, layer);
+  const isOuter = (l: LayerSummary): boolean => modulesOf(l).length === 1;
+  const isNetwork = all.filter((other) => other.owner === layer.owner).every((other) => layersNamed(model, other).some(isOuter));
+  const split = named.filter((l) => isOuter(l) === isNetwork);
+  return split.length > 0 ? split : named;
 }
 
 function describe(model: ModelDocument, layers: readonly LayerSummary[]): string {

@@ -5,6 +5,8 @@ import { Language, type Node, Parser } from 'web-tree-sitter';
 export interface SourceLayer {
   readonly type: string;
   readonly attribute: string;
+  /** Class whose constructor makes it; '' outside of one. */
+  readonly owner: string;
   /** Zero-based position of the call. */
   readonly line: number;
   readonly column: number;
@@ -41,5 +43,10 @@ function layerOf(assignment: Node | null): SourceLayer[] {
   const type = call?.type === 'call' ? call.childForFieldName('function')?.text.split('.').at(-1) : undefined;
   const attribute = left?.type === 'attribute' ? left.childForFieldName('attribute')?.text : undefined;
   if (!call || !type || !attribute || !LAYER_TYPES.has(type)) return [];
-  return [{ type, attribute, line: call.startPosition.row, column: call.startPosition.column }];
+  return [{ type, attribute, owner: ownerOf(call), line: call.startPosition.row, column: call.startPosition.column }];
+}
+
+function ownerOf(node: Node): string {
+  for (let at = node.parent; at; at = at.parent) if (at.type === 'class_definition') return at.childForFieldName('name')?.text ?? '';
+  return '';
 }

@@ -38,7 +38,9 @@ function stagePackage() {
     writeJson(file, kept);
   }
   const { devDependencies: _dev, scripts: _scripts, bin: _bin, dependencies, ...manifest } = readJson(path.join(root, 'package.json'));
-  const versions = Object.fromEntries(names.map((name) => [name, dependencies[name] ?? readJson(path.join(stage, 'node_modules', name, 'package.json')).version]));
+  const versions = Object.fromEntries(
+    names.map((name) => [name, dependencies[name] ?? readJson(path.join(stage, 'node_modules', name, 'package.json')).version]),
+  );
   writeJson(path.join(stage, 'package.json'), { ...manifest, private: undefined, dependencies: versions });
 }
 
@@ -49,5 +51,7 @@ const { name, version } = readJson(path.join(root, 'package.json'));
 const output = path.join(root, 'out', `${name}-${version}-${target}.vsix`);
 const vsce = path.join(root, 'node_modules/@vscode/vsce/vsce');
 if (!existsSync(vsce)) throw new Error('vsce is not installed');
-execute(process.execPath, [vsce, 'package', '--target', target, '--out', output, '--allow-missing-repository', '--skip-license'], { cwd: stage });
+execute(process.execPath, [vsce, 'package', '--target', target, '--out', output, '--allow-missing-repository', '--skip-license'], {
+  cwd: stage,
+});
 console.log(`${path.relative(root, output)}: ${(statSync(output).size / 2 ** 20).toFixed(1)} MiB`);

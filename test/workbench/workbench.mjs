@@ -16,6 +16,7 @@ const SETTINGS = {
   'telemetry.telemetryLevel': 'off',
   'git.enabled': false,
   'workbench.tips.enabled': false,
+  'window.autoDetectColorScheme': true,
 };
 
 export async function startServer({ settings = {}, files = {}, workspace: given, port: wanted = 0 } = {}) {

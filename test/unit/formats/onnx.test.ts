@@ -43,7 +43,13 @@ describe('ONNX files', () => {
               domain: 'acme',
               input: ['x'],
               output: ['y'],
-              attribute: [{ name: 'types', type: AttributeProto_AttributeType.TYPE_PROTO, tp: { value: { case: 'tensorType', value: { elemType: 1 } } } }],
+              attribute: [
+                {
+                  name: 'types',
+                  type: AttributeProto_AttributeType.TYPE_PROTO,
+                  tp: { value: { case: 'tensorType', value: { elemType: 1 } } },
+                },
+              ],
             },
           ],
           input: [{ name: 'x' }],
