@@ -17,5 +17,5 @@ export function installDependencies(folder = root, args = []) {
   const installed = path.join(folder, 'node_modules', '.package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   process.stderr.write(`Installing the dependencies of ${path.basename(folder)}\n`);
-  execute('npm', ['ci', '--ignore-scripts', ...args], { cwd: folder });
+  execute('npm', ['ci', '--ignore-scripts', '--loglevel=error', ...args], { cwd: folder });
 }
