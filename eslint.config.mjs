@@ -1,4 +1,3 @@
-import importX from 'eslint-plugin-import-x';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
@@ -22,40 +21,40 @@ const ENGINE_ORDER = [
   'cli',
 ];
 
-const engineZones = ENGINE_ORDER.map((folder, i) => ({
-  target: `./engine/${folder}`,
-  from: ENGINE_ORDER.slice(i + 1).map((later) => `./engine/${later}`),
-  message: `engine/${folder} comes before it in the order of DESIGN section 2`,
-})).filter((zone) => zone.from.length > 0);
+const VSCODE = { name: 'vscode', message: 'Only extension/ imports vscode' };
+const forbid = (folders, message) => ({ group: folders.map((folder) => `**/${folder}/**`), message });
+const outside = forbid(['extension', 'webview', 'test'], 'The engine imports nothing from the editor or the tests');
+const onlyContract = forbid(ENGINE_ORDER.slice(1).map((folder) => `engine/${folder}`), 'Outside of the engine only its contract is known');
 
-const zones = [
-  ...engineZones,
-  { target: './engine/contract', from: ENGINE_ORDER.slice(1).map((folder) => `./engine/${folder}`), message: 'The contract imports nothing' },
-  { target: './engine', from: ['./extension', './webview', './test'], message: 'The engine imports nothing from the editor' },
-  { target: './webview', from: ENGINE_ORDER.slice(1).map((folder) => `./engine/${folder}`), message: 'Pages know the contract only' },
-  { target: './webview', from: './extension', message: 'Pages know the contract only' },
-  { target: './extension', from: ENGINE_ORDER.slice(1).map((folder) => `./engine/${folder}`), message: 'The extension talks to the engine process' },
-];
+/** Rules of one folder: which imports it may not have. */
+const restrict = (folder, ...patterns) => ({
+  files: [`${folder}/**/*.ts`],
+  rules: { 'no-restricted-imports': ['error', { paths: folder.startsWith('extension') ? [] : [VSCODE], patterns }] },
+});
 
-const onlyIn = (name, message) => ({ paths: [{ name, message }] });
+const engineRules = ENGINE_ORDER.map((folder, i) => {
+  const later = ENGINE_ORDER.slice(i + 1).map((name) => `../${name}`);
+  const earlier = folder === 'contract' ? ENGINE_ORDER.slice(1).map((name) => `../${name}`) : [];
+  const names = [...new Set([...later, ...earlier])];
+  const ordered = names.length > 0 ? [forbid(names, `engine/${folder} comes before it in the order of the engine's folders`)] : [];
+  return restrict(`engine/${folder}`, outside, ...ordered);
+});
 
 export default tseslint.config(
   { ignores: ['dist/', 'out/', 'node_modules/', '**/*_pb.ts', 'test/workbench/', '**/*.mjs', '**/*.cjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
-    plugins: { 'import-x': importX },
-    settings: { 'import-x/resolver': { typescript: true } },
     rules: {
-      'import-x/no-restricted-paths': ['error', { zones }],
-      'no-restricted-imports': ['error', onlyIn('vscode', 'Only extension/ imports vscode')],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }],
       'max-lines': ['error', { max: 600, skipBlankLines: true, skipComments: true }],
     },
   },
-  { files: ['extension/**/*.ts'], rules: { 'no-restricted-imports': 'off' } },
+  ...engineRules,
+  restrict('webview', onlyContract, forbid(['extension'], 'Pages know the contract only'), { group: ['node:*'], message: 'Pages run in a browser' }),
+  restrict('extension', onlyContract, forbid(['webview'], 'Pages are reached by messages')),
   {
     files: ['test/**/*.ts'],
     rules: { '@typescript-eslint/no-floating-promises': 'error', '@typescript-eslint/no-non-null-assertion': 'off', '@typescript-eslint/no-unnecessary-type-parameters': 'off' },

@@ -13,7 +13,7 @@ const plugin = {
 };
 writeFileSync(template, JSON.stringify({ version: 'v2', plugins: [plugin] }));
 try {
-  execute(path.join(root, 'node_modules', '.bin', 'buf'), ['generate', 'engine/formats/onnx', '--template', template]);
+  execute('npx', ['--yes', '@bufbuild/buf@1.74.0', 'generate', 'engine/formats/onnx', '--template', template]);
 } finally {
   rmSync(folder, { recursive: true });
 }
