@@ -18,8 +18,14 @@ export function tarEntries(bytes: Buffer, file: string): NamedBytes[] {
     if (Number.isNaN(size) || at + TAR_BLOCK + size > bytes.length) throw malformed(file, at, 'is not a whole tar archive');
     const content = bytes.subarray(at + TAR_BLOCK, at + TAR_BLOCK + size);
     const kind = field(156, 1);
-    if (kind === '0' || kind === '') entries.push({ name: longName ?? [field(345, 155), field(0, 100)].filter(Boolean).join('/'), bytes: content });
-    longName = kind === 'L' ? content.toString('utf8').replace(/\0.*$/s, '') : kind === 'x' ? /\d+ path=([^\n]*)\n/.exec(content.toString('utf8'))?.[1] : undefined;
+    if (kind === '0' || kind === '')
+      entries.push({ name: longName ?? [field(345, 155), field(0, 100)].filter(Boolean).join('/'), bytes: content });
+    longName =
+      kind === 'L'
+        ? content.toString('utf8').replace(/\0.*$/s, '')
+        : kind === 'x'
+          ? /\d+ path=([^\n]*)\n/.exec(content.toString('utf8'))?.[1]
+          : undefined;
     at += TAR_BLOCK * (1 + Math.ceil(size / TAR_BLOCK));
   }
   return entries;

@@ -5,6 +5,7 @@ import { comparisonRecords } from './comparison';
 import { conv } from './conv';
 import { convTranspose } from './convTranspose';
 import { fusedMatMul, gemm, matMul } from './gemm';
+import { localResponse } from './localResponse';
 import { movementRecords } from './movement';
 import { normalizationRecords } from './normalization';
 import type { OpRecord } from './opRecord';
@@ -29,6 +30,7 @@ const RECORDS: readonly OpRecord[] = [
   ...comparisonRecords,
   ...reductionRecords,
   ...shapeRecords,
+  localResponse,
   ...movementRecords,
 ];
 

@@ -30,6 +30,8 @@ export function copyTo(address: bigint, source: TypedArray): void {
 /** Copies between two places on a thread of libuv's pool; both must stay alive until the promise settles. */
 export function copyAsync(target: bigint, source: bigint, bytes: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    openMemcpy().async(target, source, bytes, (error) => (error ? reject(new Error('Copying memory failed', { cause: error })) : resolve()));
+    openMemcpy().async(target, source, bytes, (error) =>
+      error ? reject(new Error('Copying memory failed', { cause: error })) : resolve(),
+    );
   });
 }

@@ -27,7 +27,7 @@ export interface Program {
   readonly outputs: readonly string[];
   /** Feeds are read in place, without a copy, and must not change until the promise settles. */
   run(feeds: ReadonlyMap<string, Tensor>, options?: RunOptions): Promise<Map<string, Tensor>>;
-  /** Milliseconds by operator type since the last call; only when compiled with `profile`. */
+  /** Milliseconds by operator type over all runs, when compiled with `profile`; ends the profiling. */
   profile?(): Map<string, number>;
   dispose(): void;
 }

@@ -4,6 +4,7 @@ import type { Program, RunOptions } from '../runtime';
 import { RunQueue } from '../runQueue';
 import type { Environment } from './environment';
 import type { Handle } from './library';
+import { readProfile } from './profile';
 import type { Frame, Session } from './session';
 import { readValue, valueAt, ValueSlot, type PlacedTensor } from './values';
 
@@ -32,6 +33,7 @@ export class CProgram implements Program {
     private readonly environment: Environment,
     private readonly session: Session,
     private readonly label: string,
+    private readonly profiled = false,
   ) {
     this.inputs = session.inputs;
     this.outputs = session.outputs;
@@ -126,6 +128,10 @@ export class CProgram implements Program {
     } finally {
       binding.release();
     }
+  }
+
+  profile(): Map<string, number> {
+    return this.profiled ? readProfile(this.session.endProfiling()) : new Map();
   }
 
   dispose(): void {

@@ -1,3 +1,5 @@
+import os from 'node:os';
+import path from 'node:path';
 import type { Graph } from '../../graph/graph';
 import type { CompileOptions, Device, Runtime } from '../runtime';
 import { CProgram } from './cProgram';
@@ -23,7 +25,8 @@ export class CRuntime implements Runtime {
   }
 
   async compileBytes(bytes: Uint8Array, options: CompileOptions = {}, label = 'The model'): Promise<CProgram> {
-    const session = await Session.create(this.#environment, bytes, label, options);
-    return new CProgram(this.#environment, session, label);
+    const prefix = options.profile ? path.join(os.tmpdir(), `scalpel-profile-${process.pid}`) : undefined;
+    const session = await Session.create(this.#environment, bytes, label, options, prefix);
+    return new CProgram(this.#environment, session, label, options.profile);
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -74,6 +74,24 @@ describe('the command line', () => {
     }>();
     assert.equal(accuracy, result.after.accuracy);
     assert.ok(count > 0);
+  });
+
+  it('ends with 130 on Ctrl-C and leaves no half-written file', async () => {
+    const before = readdirSync(folder);
+    const child = spawn(
+      process.execPath,
+      [cli, 'train', model, '--data', DATA, '--epochs', '500', '--batch', '24', '-o', at('never.onnx')],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    await new Promise<void>((resolve) => child.stderr.on('data', (text: Buffer) => text.includes('steps') && resolve()));
+    child.kill('SIGINT');
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    assert.equal(code, 130);
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => !name.endsWith('.checkpoint.npz')),
+      before,
+    );
+    rmSync(at('never.onnx.checkpoint.npz'), { force: true });
   });
 
   it('scores filters without data by the criteria that need none', () => {

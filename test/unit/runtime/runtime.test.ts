@@ -53,6 +53,17 @@ describe('the onnxruntime runtime', () => {
     program.dispose();
   });
 
+  it('profiles by operator', async () => {
+    const program = await native.compile(createModel('small-cnn', { input: [3, 32, 32], classes: 10, seed: 1 }), { profile: true });
+    await program.run(new Map([['input', image]]));
+    const times = program.profile?.() ?? new Map<string, number>();
+    assert.ok(
+      [...times.keys()].some((op) => op.includes('Conv')),
+      [...times.keys()].join(),
+    );
+    program.dispose();
+  });
+
   it('names the input that is missing', async () => {
     const program = await native.compile(createModel('small-cnn', { input: [3, 32, 32], classes: 10, seed: 1 }));
     await assert.rejects(program.run(new Map()), /needs the input input/);
