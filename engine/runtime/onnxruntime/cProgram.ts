@@ -131,7 +131,7 @@ export class CProgram implements Program {
   }
 
   profile(): Map<string, number> {
-    return this.profiled ? readProfile(this.session.endProfiling()) : new Map();
+    return this.profiled ? readProfile(this.session.endProfiling()) : new Map<string, number>();
   }
 
   dispose(): void {
