@@ -87,11 +87,11 @@ const NEWER = new Set([
   'BitwiseAnd',
 ]);
 
-function downgrade(node: Node, graph: Graph): Node[] {
+function downgrade(node: Node, graph: Graph, from: number): Node[] {
   if (NEWER.has(node.op))
     throw new SurgeryError(
       'operator-unsupported',
-      `Node ${node.name}: operator ${node.op} needs opset ${graph.opsets.get('') ?? 18}; training graphs are opset ${TRAINING_OPSET}`,
+      `Node ${node.name}: operator ${node.op} is of opset ${from}; training graphs are of opset ${TRAINING_OPSET}`,
     );
   if (REDUCTIONS.has(node.op) && node.inputs.length > 1) inputToAttribute(node, graph, 1, 'axes');
   if (node.op === 'Split' && node.attributes.has('num_outputs')) node.attributes.delete('num_outputs');

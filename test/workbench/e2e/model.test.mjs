@@ -116,6 +116,9 @@ describe('the sample in the workbench', () => {
     await shot('importance-light');
     await setColours('dark');
     await shot('importance-dark');
+    await page.setViewportSize({ width: 800, height: 900 });
+    await shot('importance-narrow');
+    await page.setViewportSize({ width: 1400, height: 900 });
   });
 
   it('applies, undoes and redoes the cut', async () => {
