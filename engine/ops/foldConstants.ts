@@ -1,4 +1,4 @@
-import { isKnown } from '../graph/dims';
+import { isKnown, sameDim } from '../graph/dims';
 import { type Graph, type Node, copyGraph } from '../graph/graph';
 import { type Tensor, float32, int64 } from '../graph/tensor';
 import type { InferredTypes } from './inferShapes';
@@ -10,6 +10,7 @@ import type { InferredTypes } from './inferShapes';
 export function foldConstants(graph: Graph, inferred: InferredTypes): Graph {
   const result = copyGraph(graph);
   result.nodes = result.nodes.filter((node) => !foldNode(node, result, inferred));
+  for (const node of result.nodes) if (node.op === 'Reshape') fixReshape(node, result, inferred);
   removeUnread(result);
   return result;
 }
@@ -21,6 +22,19 @@ function foldNode(node: Node, graph: Graph, inferred: InferredTypes): boolean {
   if (!tensor) return false;
   graph.initializers.set(output, tensor);
   return true;
+}
+
+/** A target shape with a symbolic batch is constant too: 0 takes the dimension of the input, -1 what is left. */
+function fixReshape(node: Node, graph: Graph, inferred: InferredTypes): void {
+  const [input = '', target = ''] = node.inputs;
+  const elements = graph.initializers.has(target) ? undefined : inferred.known.get(target)?.elements;
+  const shape = inferred.types.get(input)?.shape;
+  if (!elements || elements.includes(0)) return;
+  const fixed = elements.map((e, i) => (isKnown(e) ? e : shape && sameDim(shape[i] ?? '?', e) ? 0 : -1));
+  if (fixed.filter((e) => e === -1).length > 1) return;
+  const name = `${node.name}/shape`;
+  graph.initializers.set(name, int64([fixed.length], fixed));
+  node.inputs[1] = name;
 }
 
 function constantTensor(node: Node): Tensor | undefined {

@@ -459,8 +459,12 @@ const resize: OpRecord = {
     const split = context.emit('Reshape', [g, context.ints(x.flatMap((d, i) => [d, factors[i] ?? 1]))]);
     return [context.emit('ReduceSum', [split, context.ints(x.map((_, i) => 2 * i + 1))], { keepdims: 0 })];
   },
-  coupling: (context) =>
-    context.inputShape(0).forEach((d, i) => d === context.outputShape(0)[i] && context.tie(context.in(0, i), context.out(0, i))),
+  coupling(context) {
+    if (context.input(3) && !context.constant(3)) return;
+    context.inputShape(0).forEach((d, i) => {
+      if (d === context.outputShape(0)[i]) context.tie(context.in(0, i), context.out(0, i));
+    });
+  },
   rewrite(context) {
     const sizes = context.constant(3);
     if (!sizes) return;

@@ -82,7 +82,7 @@ export function matchAxes(from: readonly number[], to: readonly number[]): Run[]
  */
 function reshapeCoupling(context: CouplingContext): void {
   const [x, y] = [context.inputShape(0), context.outputShape(0)];
-  if (elementCount(x) === 0) return;
+  if (elementCount(x) === 0 || (context.node.op === 'Reshape' && context.input(1) && !context.constant(1))) return;
   for (const { inputs, outputs } of matchAxes(x, y)) {
     const wideIn = inputs.filter((a) => (x[a] ?? 1) > 1);
     const wideOut = outputs.filter((a) => (y[a] ?? 1) > 1);
@@ -240,7 +240,9 @@ const expand: OpRecord = {
     const g = context.outputGradient(0);
     return g ? [context.unbroadcast(g, 0)] : [];
   },
-  coupling: (context) => tieBroadcast(context, 0, context.outputShape(0)),
+  coupling(context) {
+    if (context.constant(1)) tieBroadcast(context, 0, context.outputShape(0));
+  },
   rewrite(context) {
     const constant = context.constant(1);
     if (!constant) return;
