@@ -26,7 +26,7 @@ interface Case {
 const cases = JSON.parse(readFileSync(path.join(__dirname, '../../fixtures/gradients/gradients.json'), 'utf8')) as Case[];
 
 /** Attributes of ONNX that are floats even where the number is whole. */
-const FLOATS = new Set(['alpha', 'beta', 'epsilon', 'momentum', 'bias']);
+const FLOATS = new Set(['alpha', 'beta', 'epsilon', 'momentum', 'bias', 'lambd']);
 
 const attribute = (name: string, value: number | string | number[]): AttributeInput =>
   typeof value === 'number' && FLOATS.has(name) ? { float: value } : value;
