@@ -29,13 +29,18 @@ export function decodeTensor(proto: TensorProto, file: string, folder?: string):
   const type = fromDataType(proto.dataType) ?? fail(`has element type ${proto.dataType}, which ONNX does not define`);
   const dims = proto.dims.map(Number);
   if (dims.some((d) => d < 0)) fail(`has a negative dimension (${dims.join(', ')})`);
-  const count = elementCount(dims);
   const tensor =
-    proto.dataLocation === DataLocation.EXTERNAL
-      ? externalTensor(proto, type, dims, file, folder)
-      : { type, dims, data: decodeData(proto, type, count) };
-  if (!(tensor instanceof ExternalTensor)) checkLength(tensor, count, fail);
+    proto.dataLocation === DataLocation.EXTERNAL ? externalTensor(proto, type, dims, file, folder) : storedTensor(proto, type, dims, fail);
   origins.set(tensor, proto);
+  return tensor;
+}
+
+function storedTensor(proto: TensorProto, type: ElementType, dims: readonly number[], fail: (reason: string) => never): Tensor {
+  const count = elementCount(dims);
+  if (type !== 'string' && proto.rawData.byteLength > 0 && proto.rawData.byteLength === byteSize(type, count))
+    return new RawTensor(type, dims, proto.rawData);
+  const tensor = { type, dims, data: decodeData(proto, type, count) };
+  checkLength(tensor, count, fail);
   return tensor;
 }
 
@@ -110,6 +115,21 @@ function externalTensor(proto: TensorProto, type: ElementType, dims: readonly nu
     );
   const external = new ExternalTensor(type, dims, { file: target, offset: Number(entries.get('offset') ?? 0), length });
   return length > LAZY_BYTES ? external : { type, dims, data: external.data };
+}
+
+/** A tensor in the bytes of a model file. Bytes that are not aligned are copied once somebody looks at them. */
+class RawTensor implements Tensor {
+  #data: TypedArray | undefined;
+
+  constructor(
+    readonly type: ElementType,
+    readonly dims: readonly number[],
+    private readonly bytes: Uint8Array,
+  ) {}
+
+  get data(): TypedArray {
+    return (this.#data ??= arrayFromBytes(this.type, this.bytes));
+  }
 }
 
 /** A tensor whose bytes stay in its file until somebody looks at them. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { SurgeryPlan } from '../../contract/plan';
 import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
@@ -21,12 +21,11 @@ export interface LoadedModel {
 
 /** Opens a model file with shape arithmetic folded, and applies a plan to it. */
 export async function loadModel(file: string, plan?: SurgeryPlan): Promise<LoadedModel> {
-  const data = await readFile(file).catch((error: unknown) => {
+  const { data, hash } = await readAndHash(file).catch((error: unknown) => {
     throw isMissing(error)
       ? new SurgeryError('file-not-found', `${file} does not exist`)
       : new SurgeryError('file-unsupported', `${file} cannot be read: ${String(error)}`);
   });
-  const hash = createHash('sha256').update(data).digest('hex');
   if (plan && plan.base.hash !== hash)
     throw new SurgeryError(
       'option-invalid',
@@ -37,6 +36,30 @@ export async function loadModel(file: string, plan?: SurgeryPlan): Promise<Loade
   if (!plan || plan.operations.length === 0) return { path: file, hash, bytes: data.byteLength, graph };
   const applied = applyOperations(graph, plan.operations);
   return { path: file, hash, bytes: encodeOnnx(applied.graph).byteLength, graph: applied.graph, applied };
+}
+
+const PIECE = 4 * 2 ** 20;
+
+/** A file's bytes and their SHA-256; one piece is hashed while the next is read. */
+async function readAndHash(file: string): Promise<{ data: Uint8Array; hash: string }> {
+  const handle = await open(file);
+  try {
+    const data = Buffer.allocUnsafeSlow((await handle.stat()).size);
+    const hash = createHash('sha256');
+    const readPiece = (at: number) => handle.read(data, at, Math.min(PIECE, data.length - at), at);
+    let length = 0;
+    for (let next = readPiece(0); length < data.length;) {
+      const { bytesRead } = await next;
+      if (bytesRead === 0) throw new Error('it became shorter while it was read');
+      next = readPiece(length + bytesRead);
+      hash.update(data.subarray(length, length + bytesRead));
+      length += bytesRead;
+      if (length === data.length) await next;
+    }
+    return { data, hash: hash.digest('hex') };
+  } finally {
+    await handle.close();
+  }
 }
 
 const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
