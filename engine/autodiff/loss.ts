@@ -1,4 +1,5 @@
 import { SurgeryError } from '../graph/errors';
+import { type Graph, intOf, producersOf } from '../graph/graph';
 import type { GraphBuilder } from '../ops/graphBuilder';
 
 export interface Loss {
@@ -40,4 +41,13 @@ export function softmaxCrossEntropy(builder: GraphBuilder, logits: string, label
   const scaled = builder.emit('Mul', [difference, builder.scalar(1 / batch)], {}, named('Gradient'));
   const gradient = shape.length === 2 ? scaled : builder.emit('Reshape', [scaled, builder.ints(shape)], {}, named('Unflatten'));
   return { loss, correct, gradient };
+}
+
+/** The network's first output; a softmax at the end is taken off, because the loss has its own. */
+export function logitsOf(source: Graph): string {
+  const output = source.outputs[0]?.name;
+  if (!output) throw new SurgeryError('graph-invalid', `Graph ${source.name} has no output`);
+  const last = producersOf(source).get(output);
+  const isSoftmax = last?.op === 'Softmax' || (last?.op === 'LogSoftmax' && intOf(last, 'axis', -1) !== 0);
+  return isSoftmax ? (last.inputs[0] ?? output) : output;
 }

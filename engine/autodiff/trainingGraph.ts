@@ -1,12 +1,12 @@
 import { SurgeryError } from '../graph/errors';
-import { type Graph, type Node, feedsOf, floatOf, intOf, producersOf } from '../graph/graph';
-import { type Tensor, elementCount, float32 } from '../graph/tensor';
+import { type Graph, feedsOf } from '../graph/graph';
+import { type Tensor, float32 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
 import { parametersOf } from '../ops/parameters';
-import { appendBackward } from './backward';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
-import { softmaxCrossEntropy } from './loss';
 import { type Optimiser, type StateSlot, type StepInputs, emitUpdate } from './optimiser';
+import type { Perturbation, RandomInput } from './perturbation';
+import { TrainingPasses } from './trainingPasses';
 
 export interface TrainingGraphOptions {
   readonly batch: number;
@@ -18,13 +18,8 @@ export interface TrainingGraphOptions {
   readonly optimiser?: Optimiser;
   /** Adds strength * sum |p| to the loss of these parameters (in the update only, not in the reported loss). */
   readonly l1?: ReadonlyMap<string, number>;
-}
-
-/** A tensor of independent values, zero with probability `ratio` and 1 / (1 - ratio) otherwise. */
-export interface DropoutMask {
-  readonly input: string;
-  readonly dims: readonly number[];
-  readonly ratio: number;
+  /** Noise while training; left out of gradients in evaluation mode. */
+  readonly perturbation?: Perturbation;
 }
 
 /** One training step as a graph of ordinary operators. Every input that is not listed here is a constant inside. */
@@ -43,7 +38,10 @@ export interface TrainingGraph {
   /** Parameters and running statistics, fed under their own name and replaced by an output. */
   readonly updated: ReadonlyMap<string, string>;
   readonly state: readonly StateSlot[];
-  readonly masks: readonly DropoutMask[];
+  /** Inputs that are drawn anew for each step. */
+  readonly randoms: readonly RandomInput[];
+  /** Scalar output by layer: how strongly the perturbation changed it. */
+  readonly reports: ReadonlyMap<string, string>;
   readonly step?: StepInputs;
 }
 
@@ -55,19 +53,24 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const x = addInput(builder, source, options.batch);
   const y = builder.input('label', [options.batch], 'int64');
   addInitializers(builder, source, options, parameters);
-  const forward = new ForwardPass(builder, options.training);
-  for (const node of source.nodes) forward.add(node);
-  const logits = logitsOf(source);
-  const { loss, correct, gradient } = softmaxCrossEntropy(builder, logits, y);
-  const gradients = appendBackward(builder, forward.nodes, new Map([[logits, gradient]]), parameters);
+  const passes = new TrainingPasses(builder, source, options, { x, y });
+  const { loss, correct, logits, gradient } = passes.forward();
+  const gradients = passes.backward(new Map([[logits, gradient]]), parameters);
   [loss, correct, logits].forEach((value) => builder.output(value));
-  const common = { graph: builder.graph, batch: options.batch, x, y, loss, correct, logits, masks: forward.masks };
+  const { randoms, reports, statistics } = passes;
+  const common = { graph: builder.graph, batch: options.batch, x, y, loss, correct, logits, randoms, reports };
   if (!options.optimiser) {
     for (const value of gradients.values()) builder.output(value);
-    return { ...common, gradients, updated: exposeAll(builder, forward.statistics), state: [] };
+    return { ...common, gradients, updated: exposeAll(builder, statistics), state: passes.state };
   }
   const { updated, state, step } = addUpdates(builder, options.optimiser, gradients, options.l1);
-  return { ...common, gradients: new Map(), updated: exposeAll(builder, new Map([...updated, ...forward.statistics])), state, step };
+  return {
+    ...common,
+    gradients: new Map(),
+    updated: exposeAll(builder, new Map([...updated, ...statistics])),
+    state: [...state, ...passes.state],
+    step,
+  };
 }
 
 function addInput(builder: GraphBuilder, source: Graph, batch: number): string {
@@ -104,81 +107,6 @@ function addInitializers(builder: GraphBuilder, source: Graph, options: Training
     else builder.initializer(name, tensor);
   const missing = parameters.find((name) => !source.initializers.has(name));
   if (missing !== undefined) throw new SurgeryError('option-invalid', `Parameter ${missing} is not in the model`);
-}
-
-/** Adds forward nodes, in their training form where they have one. */
-class ForwardPass {
-  readonly nodes: Node[] = [];
-  readonly masks: DropoutMask[] = [];
-  /** New running statistics by initializer. */
-  readonly statistics = new Map<string, string>();
-
-  constructor(
-    private readonly builder: GraphBuilder,
-    private readonly training: boolean,
-  ) {}
-
-  add(node: Node): void {
-    if (this.training && node.op === 'BatchNormalization') this.addBatchNorm(node);
-    else if (node.op === 'Dropout') this.addDropout(node);
-    else this.push(node);
-  }
-
-  private push(node: Node): void {
-    this.builder.append(node);
-    this.nodes.push(node);
-  }
-
-  /**
-   * The node gives the batch statistics themselves (momentum 0), which the backward pass needs. The running variance takes the
-   * unbiased batch variance, as PyTorch's does (ONNX takes the biased one).
-   */
-  private addBatchNorm(node: Node): void {
-    const [mean = '', variance = ''] = [node.inputs[3], node.inputs[4]];
-    const [batchMean, batchVariance] = [`${node.name}/batch_mean`, `${node.name}/batch_var`];
-    const attributes = new Map(node.attributes)
-      .set('training_mode', { kind: 'int', value: 1 })
-      .set('momentum', { kind: 'float', value: 0 });
-    this.push({ ...node, outputs: [node.outputs[0] ?? '', batchMean, batchVariance], attributes });
-    const shape = this.builder.shape(node.inputs[0] ?? '');
-    const samples = elementCount(shape) / (shape[1] ?? 1);
-    const momentum = floatOf(node, 'momentum', 0.9);
-    const follow = (running: string, batch: string, factor: number): void => {
-      const kept = this.builder.emit('Mul', [running, this.builder.scalar(momentum)]);
-      this.statistics.set(
-        running,
-        this.builder.emit('Add', [kept, this.builder.emit('Mul', [batch, this.builder.scalar((1 - momentum) * factor)])]),
-      );
-    };
-    follow(mean, batchMean, 1);
-    follow(variance, batchVariance, samples / Math.max(1, samples - 1));
-  }
-
-  private addDropout(node: Node): void {
-    const [input, output] = [node.inputs[0] ?? '', node.outputs[0] ?? ''];
-    const ratio = this.dropoutRatio(node);
-    const plain = { ...node, domain: '', outputs: [output] };
-    if (!this.training || ratio === 0) return this.push({ ...plain, op: 'Identity', inputs: [input], attributes: new Map() });
-    const dims = this.builder.shape(input);
-    const mask = this.builder.input(`dropout/${node.name}`, dims);
-    this.masks.push({ input: mask, dims, ratio });
-    this.push({ ...plain, op: 'Mul', inputs: [input, mask], attributes: new Map() });
-  }
-
-  private dropoutRatio(node: Node): number {
-    const tensor: Tensor | undefined = this.builder.constantOf(node.inputs[1] ?? '');
-    const data = tensor?.data;
-    return data instanceof Float32Array ? (data[0] ?? 0.5) : floatOf(node, 'ratio', 0.5);
-  }
-}
-
-/** The network's first output; a softmax at the end is taken off, because the loss has its own. */
-export function logitsOf(source: Graph): string {
-  const output = source.outputs[0]?.name;
-  if (!output) throw new SurgeryError('graph-invalid', `Graph ${source.name} has no output`);
-  const last = producersOf(source).get(output);
-  const isSoftmax = last?.op === 'Softmax' || (last?.op === 'LogSoftmax' && intOf(last, 'axis', -1) !== 0);
-  return isSoftmax ? (last.inputs[0] ?? output) : output;
 }
 
 function addUpdates(

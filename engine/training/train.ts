@@ -1,10 +1,11 @@
 import type { Optimiser } from '../autodiff/optimiser';
+import type { Perturbation } from '../autodiff/perturbation';
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import type { Runtime } from '../runtime/runtime';
 import { type Batch, evaluate } from './evaluate';
 import { type ScheduleOptions, learningRate } from './schedule';
-import { Trainer, type TrainerState } from './trainer';
+import { type StepResult, Trainer, type TrainerState } from './trainer';
 
 /** Where batches come from; each is used up before the next is asked for. */
 export interface BatchSource {
@@ -23,11 +24,12 @@ export interface TrainOptions {
   readonly seed?: number;
   readonly parameters?: readonly string[];
   readonly l1?: ReadonlyMap<string, number>;
+  readonly perturbation?: Perturbation;
   readonly threads?: number;
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */
   readonly resume?: { readonly epoch: number; readonly state: TrainerState };
-  onStep?(step: number, total: number, loss: number): void;
+  onStep?(step: number, total: number, result: StepResult): void;
   onEpoch?(result: EpochResult, trainer: Trainer): void | Promise<void>;
 }
 
@@ -78,11 +80,11 @@ async function runEpoch(
   const sums = { loss: 0, correct: 0, steps: 0 };
   for await (const { x, y } of source.train(epoch)) {
     const step = epoch * source.stepsPerEpoch + sums.steps;
-    const { loss, correct } = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal);
-    sums.loss += loss;
-    sums.correct += correct;
+    const result = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal);
+    sums.loss += result.loss;
+    sums.correct += result.correct;
     sums.steps++;
-    options.onStep?.(step + 1, total, loss);
+    options.onStep?.(step + 1, total, result);
   }
   const seconds = (performance.now() - start) / 1000;
   const trainAccuracy = sums.correct / (sums.steps * options.batch);

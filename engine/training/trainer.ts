@@ -1,20 +1,23 @@
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
-import { type DropoutMask, type TrainingGraph, buildTrainingGraph, initialState } from '../autodiff/trainingGraph';
+import type { Perturbation } from '../autodiff/perturbation';
+import { type TrainingGraph, buildTrainingGraph, initialState } from '../autodiff/trainingGraph';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
-import { Random } from '../graph/random';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
 import type { Program, Runtime } from '../runtime/runtime';
+import { drawInto } from './drawRandom';
 
 export interface TrainerOptions {
   readonly batch: number;
   readonly optimiser: Optimiser;
-  /** Seed of the dropout masks. */
+  /** Seed of what is drawn for each step: dropout masks and noise. */
   readonly seed?: number;
   /** Parameters that change; all when left out. */
   readonly parameters?: readonly string[];
   /** Strength of an L1 term by parameter. */
   readonly l1?: ReadonlyMap<string, number>;
+  /** Noise on values of the network while it trains. */
+  readonly perturbation?: Perturbation;
   readonly threads?: number;
   readonly profile?: boolean;
 }
@@ -23,6 +26,8 @@ export interface StepResult {
   /** Mean loss of the batch, before the update. */
   readonly loss: number;
   readonly correct: number;
+  /** How strongly the perturbation changed each layer, in its own unit; empty without one. */
+  readonly reports: ReadonlyMap<string, number>;
 }
 
 /** Everything a run needs to go on bit for bit: tensors by name and the number of steps done. */
@@ -34,7 +39,8 @@ export interface TrainerState {
 /** A compiled training step with its weights. New weights are written beside the old ones and the two change places, so nothing is copied. */
 export class Trainer {
   private step_ = 0;
-  private readonly random: Random;
+  private readonly seed: number;
+  private readonly drawn: ReadonlyMap<string, Tensor & { data: Float32Array }>;
   private readonly scalars: Map<string, Tensor & { data: Float32Array }>;
   private readonly results: Map<string, Tensor>;
 
@@ -46,11 +52,13 @@ export class Trainer {
     private current: Map<string, Tensor>,
     private next: Map<string, Tensor>,
   ) {
-    this.random = new Random(options.seed ?? 1);
+    this.seed = options.seed ?? 1;
+    this.drawn = new Map(compiled.randoms.map(({ input, dims }) => [input, float32(dims)]));
     this.scalars = new Map(scalarInputs(compiled.step).map((name) => [name, float32([])]));
     this.results = new Map<string, Tensor>([
       [compiled.loss, float32([])],
       [compiled.correct, { type: 'int64', dims: [], data: new BigInt64Array(1) }],
+      ...[...compiled.reports.values()].map((name) => [name, float32([])] as const),
     ]);
   }
 
@@ -73,15 +81,17 @@ export class Trainer {
   async step(x: Tensor, y: Tensor, learningRate: number, signal?: AbortSignal): Promise<StepResult> {
     const { compiled } = this;
     this.setScalars(learningRate);
-    const feeds = new Map<string, Tensor>([...this.current, ...this.scalars, [compiled.x, x], [compiled.y, y]]);
-    for (const mask of compiled.masks) feeds.set(mask.input, this.drawMask(mask));
+    this.draw();
+    const feeds = new Map<string, Tensor>([...this.current, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
     await this.program.run(feeds, { signal, into: this.outputTensors() });
     [this.current, this.next] = [this.next, this.current];
     this.step_++;
     const loss = Number((this.results.get(compiled.loss) as Tensor).data[0]);
     if (!Number.isFinite(loss))
       throw new SurgeryError('runtime-failed', `The loss became ${loss} at step ${this.step_}; lower the learning rate`);
-    return { loss, correct: Number((this.results.get(compiled.correct) as Tensor).data[0]) };
+    const scalar = (name: string): number => Number((this.results.get(name) as Tensor).data[0]);
+    const reports = new Map([...compiled.reports].map(([layer, name]) => [layer, scalar(name)]));
+    return { loss, correct: scalar(compiled.correct), reports };
   }
 
   /** The network with the weights as they are now. */
@@ -105,7 +115,7 @@ export class Trainer {
         );
       (tensor.data as Float32Array).set(saved.data as Float32Array);
     }
-    while (this.step_ < state.step) this.skipStep();
+    this.step_ = state.step;
   }
 
   profile(): Map<string, number> | undefined {
@@ -137,16 +147,12 @@ export class Trainer {
     set(step.correction2, 1 / (1 - (optimiser.beta2 ?? 0.999) ** (this.step_ + 1)));
   }
 
-  private drawMask({ dims, ratio }: DropoutMask): Tensor {
-    const tensor = float32(dims);
-    for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = this.random.uniform() < ratio ? 0 : 1 / (1 - ratio);
-    return tensor;
-  }
-
-  /** Draws what a step would have drawn, so that a resumed run goes on with the same masks. */
-  private skipStep(): void {
-    this.compiled.masks.forEach((mask) => this.drawMask(mask));
-    this.step_++;
+  /** Depends on the seed and the step only, so that a resumed run goes on with the same numbers. */
+  private draw(): void {
+    this.compiled.randoms.forEach(({ input, distribution }, i) => {
+      const tensor = this.drawn.get(input);
+      if (tensor) drawInto(tensor.data, distribution, [this.seed, this.step_, i]);
+    });
   }
 }
 

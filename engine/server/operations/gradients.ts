@@ -30,8 +30,8 @@ export async function computeGradients(
     ]);
     for (const name of training.updated.keys()) feeds.set(name, graph.initializers.get(name) as Tensor);
     for (const name of training.gradients.keys()) feeds.set(name, graph.initializers.get(name) as Tensor);
-    for (const mask of training.masks)
-      throw new SurgeryError('option-invalid', `${mask.input}: gradients in train mode are not defined with dropout, which is random`);
+    for (const { input } of training.randoms)
+      throw new SurgeryError('option-invalid', `${input}: gradients in train mode are not defined with dropout, which is random`);
     const result = await program.run(feeds, { signal: context.signal });
     const loss = result.get(training.loss) as Tensor;
     writeNpz(

@@ -42,7 +42,7 @@ export async function trainModel(
     threads: options.threads,
     signal: context.signal,
     resume,
-    onStep: (step, total, loss) => context.progress?.(step, total, 'steps', `loss ${loss.toFixed(3)}`),
+    onStep: (step, total, { loss }) => context.progress?.(step, total, 'steps', `loss ${loss.toFixed(3)}`),
     onEpoch(epoch, trainer) {
       context.onEpoch?.(epoch);
       context.log?.(

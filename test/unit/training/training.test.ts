@@ -19,6 +19,17 @@ function linear() {
   return builder.graph;
 }
 
+function linearWithDropout() {
+  const builder = new GraphBuilder('dropout');
+  const x = builder.input('x', ['N', 2]);
+  const dropped = builder.emit('Dropout', [x, builder.scalar(0.5)]);
+  builder.output(
+    builder.emit('Gemm', [dropped, builder.initializer('w', float32([2, 2], [0.1, -0.2, 0.3, 0.4]))], { transB: 1 }),
+    'logits',
+  );
+  return builder.graph;
+}
+
 const x = float32([2, 2], [1, 2, -1, 0.5]);
 const y = int64([2], [0, 1]);
 
@@ -63,8 +74,9 @@ describe('training', () => {
     assert.ok(first.mean.some((v) => v !== 0));
   });
 
-  it('goes on from an exported state bit for bit', async () => {
+  it('goes on from an exported state bit for bit, dropout included', async () => {
     const options = { batch: 2, optimiser: { kind: 'sgd', momentum: 0.9 } } as const;
+    const linear = linearWithDropout;
     const whole = await Trainer.create(runtime, linear(), options);
     for (let i = 0; i < 4; i++) await whole.step(x, y, 0.1);
     const half = await Trainer.create(runtime, linear(), options);
