@@ -9,6 +9,7 @@ import { defineGradients } from './commands/gradients';
 import { defineImportance } from './commands/importance';
 import { defineInspect } from './commands/inspect';
 import { definePrune } from './commands/prune';
+import { defineRanks } from './commands/ranks';
 import { defineTrain } from './commands/train';
 
 const USAGE = 2;
@@ -23,6 +24,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineInspect,
     defineImportance,
     definePrune,
+    defineRanks,
     defineTrain,
     defineEvaluate,
     defineCreate,

@@ -1,0 +1,91 @@
+import type { SurgeryPlan } from './plan';
+
+/** Cost of one block-term shape, without a model. */
+export interface ShapeCost {
+  readonly inputModes: readonly number[];
+  readonly outputModes: readonly number[];
+  readonly ranks: readonly number[];
+  readonly blocks: number;
+  readonly batch: number;
+  readonly parameters: number;
+  readonly denseParameters: number;
+  /** Dense parameters by parameters of the block-term form. */
+  readonly ratio: number;
+  /** Multiply-accumulates of one forward pass of the batch. */
+  readonly macs: number;
+  readonly denseMacs: number;
+  /** Most bytes of intermediate results alive at once. */
+  readonly peakBytes: number;
+  /** The cheapest order rebuilds the weight matrix and multiplies at once. */
+  readonly rebuilds: boolean;
+  readonly path: readonly {
+    readonly contract: readonly [string, string];
+    readonly result: readonly string[];
+    readonly shape: readonly number[];
+    readonly elements: number;
+    readonly macs: number;
+  }[];
+}
+
+/** How a layer could be written: block-term and what it is compared with. */
+export type FormKind = 'block-term' | 'svd' | 'tucker' | 'tensor-train';
+
+export interface RankCandidate {
+  readonly form: FormKind;
+  readonly inputModes: readonly number[];
+  readonly outputModes: readonly number[];
+  readonly ranks: readonly number[];
+  readonly blocks: number;
+  /** Frobenius norm of the difference, relative to that of the weight. */
+  readonly error: number;
+  readonly parameters: number;
+  readonly macs: number;
+  /** Median milliseconds of one forward pass of the batch. */
+  readonly milliseconds: number;
+  /** No other candidate has less error, fewer parameters and less time. */
+  readonly pareto: boolean;
+}
+
+export interface LayerRanks {
+  readonly layer: string;
+  readonly op: string;
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Gates (and directions) that the outputs hold, 1 elsewhere. */
+  readonly gates: number;
+  readonly batch: number;
+  readonly denseParameters: number;
+  readonly denseMacs: number;
+  readonly denseMilliseconds: number;
+  /** Largest singular values of the weight, and the sum of the squares of all. */
+  readonly spectrum: { readonly values: readonly number[]; readonly energy: number };
+  /** What the spectrum means for this layer, in one sentence. */
+  readonly verdict: string;
+  readonly candidates: readonly RankCandidate[];
+}
+
+export interface BlockTermChoice {
+  readonly inputModes: readonly number[];
+  readonly outputModes: readonly number[];
+  readonly ranks: readonly number[];
+  readonly blocks: number;
+  readonly seed: number;
+}
+
+export interface DecompositionRequests {
+  /** Candidates for a layer (or all layers that can be replaced), best trade-offs marked. */
+  'model/ranks': {
+    params: { job: string; path: string; plan?: SurgeryPlan; layer?: string; batch?: number; seed?: number };
+    result: { layers: readonly LayerRanks[] };
+  };
+  /** The layers that can be replaced. */
+  'model/replaceable': {
+    params: { path: string; plan?: SurgeryPlan };
+    result: { layers: readonly { layer: string; op: string; inputs: number; outputs: number; gates: number; parameters: number }[] };
+  };
+  /** Adds a decompose operation, or replaces the one the plan has for this layer: it is fitted to the original weight again. */
+  'plan/decompose': {
+    params: { job: string; path: string; plan?: SurgeryPlan; layer: string; choice: BlockTermChoice };
+    result: { plan: SurgeryPlan; error: number };
+  };
+}
