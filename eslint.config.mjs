@@ -24,7 +24,10 @@ const ENGINE_ORDER = [
 const VSCODE = { name: 'vscode', message: 'Only extension/ imports vscode' };
 const forbid = (folders, message) => ({ group: folders.map((folder) => `**/${folder}/**`), message });
 const outside = forbid(['extension', 'webview', 'test'], 'The engine imports nothing from the editor or the tests');
-const onlyContract = forbid(ENGINE_ORDER.slice(1).map((folder) => `engine/${folder}`), 'Outside of the engine only its contract is known');
+const onlyContract = forbid(
+  ENGINE_ORDER.slice(1).map((folder) => `engine/${folder}`),
+  'Outside of the engine only its contract is known',
+);
 
 /** Rules of one folder: which imports it may not have. */
 const restrict = (folder, ...patterns) => ({
@@ -53,11 +56,18 @@ export default tseslint.config(
     },
   },
   ...engineRules,
-  restrict('webview', onlyContract, forbid(['extension'], 'Pages know the contract only'), { group: ['node:*'], message: 'Pages run in a browser' }),
+  restrict('webview', onlyContract, forbid(['extension'], 'Pages know the contract only'), {
+    group: ['node:*'],
+    message: 'Pages run in a browser',
+  }),
   restrict('extension', onlyContract, forbid(['webview'], 'Pages are reached by messages')),
   {
     files: ['test/**/*.ts'],
-    rules: { '@typescript-eslint/no-floating-promises': 'error', '@typescript-eslint/no-non-null-assertion': 'off', '@typescript-eslint/no-unnecessary-type-parameters': 'off' },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-unnecessary-type-parameters': 'off',
+    },
   },
   prettier,
 );

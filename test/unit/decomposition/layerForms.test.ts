@@ -139,7 +139,7 @@ describe('contraction order', () => {
   });
 
   it('keeps a limit of bytes at a price', () => {
-    const network = blockTermNetwork(blockTermShape([4, 4, 4], [4, 4, 4], 4, 2), 256);
+    const network = blockTermNetwork(blockTermShape([2, 8, 8], [8, 2, 2], 3, 2), 64);
     const free = findContractionPath(network);
     const largest = Math.max(...describePath(network, free).map((step) => step.elements));
     const tight = findContractionPath(network, 4 * largest - 1);
