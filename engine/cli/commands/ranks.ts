@@ -24,11 +24,11 @@ export function defineRanks(program: Command): void {
     .option('--blocks <count>', 'number of blocks', positiveInteger, 2)
     .option('--batch <count>', 'samples of one forward pass', positiveInteger, 1);
   addJson(command).action((options: RankFlags) =>
-    runCommand(options, async () => {
+    runCommand(options, () => {
       const { inputModes, outputModes } = options;
       if (!inputModes || !outputModes) throw new SurgeryError('option-invalid', 'ranks needs --input-modes and --output-modes');
       const cost = costOfShape({ ...options, inputModes, outputModes });
-      return { document: cost, text: describeCost(cost) };
+      return Promise.resolve({ document: cost, text: describeCost(cost) });
     }),
   );
 }
