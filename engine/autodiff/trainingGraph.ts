@@ -14,6 +14,8 @@ export interface TrainingGraphOptions {
   readonly training: boolean;
   /** Initializers to differentiate; all parameters when left out. */
   readonly parameters?: readonly string[];
+  /** Also gives the gradient with respect to the network's input, under the input's name. */
+  readonly inputGradient?: boolean;
   /** Without an optimiser the graph gives gradients; with one it gives new parameters and state. */
   readonly optimiser?: Optimiser;
   /** Adds strength * sum |p| to the loss of these parameters (in the update only, not in the reported loss). */
@@ -55,7 +57,7 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   addInitializers(builder, source, options, parameters);
   const passes = new TrainingPasses(builder, source, options, { x, y });
   const { loss, correct, logits, gradient } = passes.forward();
-  const gradients = passes.backward(new Map([[logits, gradient]]), parameters);
+  const gradients = passes.backward(new Map([[logits, gradient]]), options.inputGradient ? [...parameters, x] : parameters);
   [loss, correct, logits].forEach((value) => builder.output(value));
   const { randoms, reports, statistics } = passes;
   const common = { graph: builder.graph, batch: options.batch, x, y, loss, correct, logits, randoms, reports };

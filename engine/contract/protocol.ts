@@ -1,5 +1,6 @@
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { SurgeryPlan } from './plan';
+import type { RobustnessRequests } from './robustness';
 
 /** A failure that crosses a process border (DESIGN 5.3). Codes are those of engine/graph/errors. */
 export interface WireError {
@@ -46,7 +47,7 @@ export interface PruneBudget {
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
-export interface EngineRequests {
+export interface EngineRequests extends RobustnessRequests {
   'engine/info': { params: Record<string, never>; result: EngineInfo };
   /** Summary of a file, or of a file with a plan applied. */
   'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };

@@ -11,6 +11,7 @@ import { loadModel } from './operations/loadModel';
 import { measureNetworks } from './operations/measure';
 import type { OperationContext } from './operations/operation';
 import { planPrune } from './operations/prune';
+import { evaluateUnderAttack } from './operations/robustness';
 import { trainModel } from './operations/train';
 
 /** One function for every request of the contract. */
@@ -36,6 +37,7 @@ export function createHandlers(jobs: Jobs, log: Log): Handlers {
     'plan/totals': async ({ path, plan }) => new SelectionCost(findChannelGroups((await loadModel(path, plan)).graph)).of(),
     'plan/apply': ({ job, path, plan, output }) => inJob(job, (context) => applyPlan(path, plan, output, context)),
     'model/evaluate': ({ job, path, ...options }) => inJob(job, (context) => evaluateModel(path, options, context)),
+    'model/robustness': ({ job, path, ...options }) => inJob(job, (context) => evaluateUnderAttack(path, options, context)),
     'model/measure': ({ job, path, plan, ...options }) =>
       inJob(job, async (context) => {
         const [measured] = await measureNetworks([(await loadModel(path, plan)).graph], options, context);

@@ -107,7 +107,7 @@ function addScores(
 }
 
 /** -log softmax(z)[label] in double precision. */
-function crossEntropy(logits: Float32Array, label: number): number {
+export function crossEntropy(logits: Float32Array, label: number): number {
   const largest = Math.max(...logits);
   const sum = logits.reduce((total, z) => total + Math.exp(z - largest), 0);
   return Math.log(sum) + largest - (logits[label] as number);

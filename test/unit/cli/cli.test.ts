@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync }
 import os from 'node:os';
 import path from 'node:path';
 import type { ModelSummary } from '../../../engine/contract/models';
+import type { RobustnessReport } from '../../../engine/contract/robustness';
 import { writeNpz } from '../../../engine/formats/npy/npz';
 import { type Tensor, float32, int64 } from '../../../engine/graph/tensor';
 import type { PruneResult } from '../../../engine/server/operations/prune';
@@ -35,6 +36,20 @@ describe('the command line', () => {
     );
     assert.ok(summary.groups.length > 4);
     assert.deepEqual(summary.unsupported, []);
+  });
+
+  it('measures robustness with controls, and refuses half of the options', () => {
+    const attacked = scalpel('evaluate', model, '--data', DATA, '--attack', 'pgd', '--epsilon', '4/255', '--steps', '2', '--json');
+    const report = attacked.json<RobustnessReport>();
+    assert.deepEqual(
+      report.attacks.map((a) => a.attack),
+      ['pgd', 'fgsm', 'random'],
+    );
+    assert.ok(report.attacks[0]!.loss > report.loss);
+    assert.equal(report.count, scalpel('evaluate', model, '--data', DATA, '--json').json<{ count: number }>().count);
+    const half = scalpel('evaluate', model, '--data', DATA, '--attack', 'pgd');
+    assert.equal(half.status, 2);
+    assert.match(half.stderr, /--attack and --epsilon together/);
   });
 
   it('trains, prunes to a budget, applies the same plan and evaluates', () => {

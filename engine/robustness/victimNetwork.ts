@@ -1,0 +1,84 @@
+import { type TrainingGraph, buildTrainingGraph } from '../autodiff/trainingGraph';
+import type { Graph } from '../graph/graph';
+import { type Tensor, elementCount, int64 } from '../graph/tensor';
+import type { Program, Runtime } from '../runtime/runtime';
+import { crossEntropy } from '../training/evaluate';
+import type { Judgement, Victim } from './attack';
+import type { PixelSpace } from './pixelSpace';
+
+/** A network in evaluation mode that tells losses and input gradients of batches of up to a fixed size. */
+export class VictimNetwork {
+  private constructor(
+    private readonly space: PixelSpace,
+    private readonly forward: { readonly graph: TrainingGraph; readonly program: Program },
+    private readonly backward: { readonly graph: TrainingGraph; readonly program: Program },
+    private readonly options: { readonly signal?: AbortSignal },
+  ) {}
+
+  /** @throws SurgeryError when the network cannot be differentiated, naming the node. */
+  static async create(
+    runtime: Runtime,
+    network: Graph,
+    space: PixelSpace,
+    options: { readonly batch: number; readonly threads?: number; readonly signal?: AbortSignal },
+  ): Promise<VictimNetwork> {
+    const compiled = async (inputGradient: boolean) => {
+      const graph = buildTrainingGraph(network, { batch: options.batch, training: false, parameters: [], inputGradient });
+      return { graph, program: await runtime.compile(graph.graph, { threads: options.threads }) };
+    };
+    return new VictimNetwork(space, await compiled(false), await compiled(true), options);
+  }
+
+  /** The network facing the samples of one batch with these labels. */
+  facing(labels: Tensor): Victim {
+    const y = Array.from(labels.data as BigInt64Array, Number);
+    return {
+      gradient: async (values) => {
+        const { graph } = this.backward;
+        const gradient = (await this.run(this.backward, values, y)).get(graph.gradients.get(graph.x) ?? '');
+        return this.space.gradient((gradient?.data as Float32Array).subarray(0, values.length));
+      },
+      judge: async (values) => {
+        const { graph } = this.forward;
+        const logits = (await this.run(this.forward, values, y)).get(graph.logits)?.data as Float32Array;
+        return judge(logits, logits.length / graph.batch, y);
+      },
+    };
+  }
+
+  dispose(): void {
+    this.forward.program.dispose();
+    this.backward.program.dispose();
+  }
+
+  /** A batch that is not full is filled up with zeros: in evaluation mode samples do not see each other. */
+  private run(
+    { graph, program }: { graph: TrainingGraph; program: Program },
+    values: Float32Array,
+    labels: readonly number[],
+  ): Promise<Map<string, Tensor>> {
+    const dims = graph.graph.inputs.find((input) => input.name === graph.x)?.shape as readonly number[];
+    const data = new Float32Array(elementCount(dims));
+    data.set(this.space.toNetwork(values));
+    const y = int64(
+      [graph.batch],
+      Array.from({ length: graph.batch }, (_, i) => labels[i] ?? 0),
+    );
+    return program.run(
+      new Map<string, Tensor>([
+        [graph.x, { type: 'float32', dims, data }],
+        [graph.y, y],
+      ]),
+      { signal: this.options.signal },
+    );
+  }
+}
+
+/** @param logits [batch, classes], of which the first rows belong to the labels */
+function judge(logits: Float32Array, classes: number, labels: readonly number[]): Judgement {
+  const rows = labels.map((_, i) => logits.subarray(i * classes, (i + 1) * classes));
+  return {
+    loss: Float64Array.from(rows, (row, i) => crossEntropy(row, labels[i] as number)),
+    correct: Uint8Array.from(rows, (row, i) => (row.indexOf(Math.max(...row)) === labels[i] ? 1 : 0)),
+  };
+}
