@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { LayerSummary } from '../engine/contract/models';
-import { formatCount } from './format';
+import { formatCount } from '../engine/contract/format';
 import type { ModelDocument } from './modelDocument';
 import { type ModelEditorProvider } from './modelEditor';
 import type { PythonLayers, SourceLayer } from './pythonLayers';

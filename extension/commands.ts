@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import type { Criterion } from '../engine/contract/models';
 import type { PlanOperation } from '../engine/contract/plan';
 import type { EngineClient } from './engineClient';
-import { formatBytes, formatCount } from './format';
+import { formatBytes, formatCount } from '../engine/contract/format';
 import type { ModelDocument } from './modelDocument';
 import { type ModelEditorProvider, computeImportance, dataFor } from './modelEditor';
 import type { PlanTree } from './planTree';

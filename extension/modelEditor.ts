@@ -1,14 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import { rm, writeFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { PruneOperation, SurgeryPlan } from '../engine/contract/plan';
-import type { FromPage, KeptChannels, PageState, ToPage } from '../engine/contract/page';
+import type { KeptChannels, ModelPageContract } from '../engine/contract/page';
 import type { Criterion } from '../engine/contract/models';
 import { type EngineClient, EngineError } from './engineClient';
 import { ModelDocument } from './modelDocument';
 import type { Runs } from './runs';
 import { SAMPLE_DATA, isSample } from './sample';
+import { WebviewPage } from './webviewPage';
 
 /** The custom editor for .onnx files. The host owns the document; pages only show it. */
 export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDocument>, vscode.Disposable {
@@ -19,7 +19,6 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   /** Documents were opened, closed or changed, or another one became active. */
   readonly onDidChangeDocuments = this.documentsEmitter.event;
   private readonly open = new Set<ModelDocument>();
-  private readonly pages = new Map<ModelDocument, Set<ModelPage>>();
   private activeDocument: ModelDocument | undefined;
 
   constructor(
@@ -58,19 +57,13 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   }
 
   resolveCustomEditor(document: ModelDocument, panel: vscode.WebviewPanel): void {
-    const page = new ModelPage(document, panel, this.context.extensionUri, this.engine, this.runs);
-    const pages = this.pages.get(document) ?? new Set();
-    this.pages.set(document, pages.add(page));
+    openModelPage(document, panel, this.context.extensionUri, this.engine, this.runs);
     const activate = (): void => {
       if (panel.active) this.activeDocument = document;
       this.documentsEmitter.fire();
     };
     activate();
     panel.onDidChangeViewState(activate);
-    panel.onDidDispose(() => {
-      pages.delete(page);
-      page.dispose();
-    });
   }
 
   async saveCustomDocument(document: ModelDocument): Promise<void> {
@@ -139,116 +132,59 @@ export function pruneOperation(document: ModelDocument, kept: KeptChannels, crit
 }
 
 /** One page of one document. */
-class ModelPage implements vscode.Disposable {
-  private readonly subscriptions: vscode.Disposable[];
-  private job: string | undefined;
-  private criterion: Criterion;
-  private data: string;
-
-  constructor(
-    private readonly document: ModelDocument,
-    private readonly panel: vscode.WebviewPanel,
-    extension: vscode.Uri,
-    private readonly engine: EngineClient,
-    private readonly runs: Runs,
-  ) {
-    const settings = vscode.workspace.getConfiguration('scalpel', document.uri);
-    this.criterion = settings.get<Criterion>('criterion', 'gate-taylor');
-    this.data = dataFor(document);
-    const assets = vscode.Uri.joinPath(extension, 'dist', 'webview');
-    panel.webview.options = { enableScripts: true, localResourceRoots: [assets] };
-    panel.webview.html = pageHtml(panel.webview, assets);
-    this.subscriptions = [
-      panel.webview.onDidReceiveMessage((message: FromPage) => void this.receive(message)),
-      document.onDidChange(() => this.sendState()),
-      engine.onProgress(({ job, done, total, unit, message }) => {
-        if (job === this.job)
-          this.send({
-            type: 'progress',
-            message: `${message ?? 'Working'}: ${done} of ${total} ${unit}`,
-            fraction: total > 0 ? done / total : 0,
-          });
-      }),
-    ];
-  }
-
-  dispose(): void {
-    this.subscriptions.forEach((s) => void s.dispose());
-  }
-
-  private async receive(message: FromPage): Promise<void> {
-    try {
-      await this.handle(message);
-    } catch (error) {
-      const cancelled = error instanceof EngineError && error.code === 'cancelled';
-      this.send(cancelled ? { type: 'idle' } : { type: 'error', message: error instanceof Error ? error.message : String(error) });
-    }
-  }
-
-  private async handle(message: FromPage): Promise<void> {
-    switch (message.type) {
-      case 'ready':
-        this.sendState();
-        return;
-      case 'importance':
-        return this.computeImportance(message.criterion, message.data);
-      case 'preview': {
-        const operations = [...this.document.operations, pruneOperation(this.document, message.kept, 'preview')];
-        const totals = await this.engine.request('plan/totals', { path: this.document.basePath, plan: this.document.planWith(operations) });
-        this.send({ type: 'totals', request: message.request, totals });
-        return;
-      }
-      case 'apply':
-        return this.document.edit('Prune filters', [
-          ...this.document.operations,
-          pruneOperation(this.document, message.kept, message.criterion, message.lossChange),
-        ]);
-      case 'cancel':
-        if (this.job) this.engine.cancel(this.job);
-    }
-  }
-
-  private async computeImportance(criterion: Criterion, data: string): Promise<void> {
-    [this.criterion, this.data] = [criterion, data];
-    try {
-      await computeImportance(this.document, this.engine, this.runs, criterion, data, (job) => (this.job = job));
-    } finally {
-      this.job = undefined;
-    }
-  }
-
-  private sendState(): void {
-    const { document } = this;
-    const state: PageState = {
+function openModelPage(document: ModelDocument, panel: vscode.WebviewPanel, extension: vscode.Uri, engine: EngineClient, runs: Runs): void {
+  const settings = vscode.workspace.getConfiguration('scalpel', document.uri);
+  let criterion = settings.get<Criterion>('criterion', 'gate-taylor');
+  let data = dataFor(document);
+  let job: string | undefined;
+  const page = new WebviewPage<ModelPageContract>(panel, {
+    name: 'model',
+    title: path.basename(document.file),
+    extension,
+    onReady: () => sendState(),
+    handlers: {
+      async importance(wanted) {
+        ({ criterion, data } = wanted);
+        try {
+          await computeImportance(document, engine, runs, criterion, data, (id) => (job = id));
+          return 'done';
+        } catch (error) {
+          if (error instanceof EngineError && error.code === 'cancelled') return 'cancelled';
+          throw error;
+        } finally {
+          job = undefined;
+        }
+      },
+      preview: ({ kept }) =>
+        engine.request('plan/totals', {
+          path: document.basePath,
+          plan: document.planWith([...document.operations, pruneOperation(document, kept, 'preview')]),
+        }),
+      async apply({ kept, criterion: by, lossChange }) {
+        await document.edit('Prune filters', [...document.operations, pruneOperation(document, kept, by, lossChange)]);
+        return null;
+      },
+      cancel() {
+        if (job) engine.cancel(job);
+        return null;
+      },
+    },
+  });
+  const sendState = (): void =>
+    page.send('state', {
       file: path.basename(document.file),
       summary: document.summary,
       original: document.originalTotals,
       operations: document.operations,
-      data: this.data,
-      criterion: this.criterion,
+      data,
+      criterion,
       ...(document.importance ? { importance: document.importance } : {}),
-    };
-    this.send({ type: 'state', state });
-  }
-
-  private send(message: ToPage): void {
-    void this.panel.webview.postMessage(message);
-  }
-}
-
-function pageHtml(webview: vscode.Webview, assets: vscode.Uri): string {
-  const nonce = randomBytes(16).toString('base64');
-  const uri = (name: string): string => webview.asWebviewUri(vscode.Uri.joinPath(assets, name)).toString();
-  const policy = `default-src 'none'; style-src ${webview.cspSource} 'unsafe-inline'; script-src 'nonce-${nonce}'; font-src ${webview.cspSource}`;
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="${uri('model.css')}">
-<title>Model</title>
-</head>
-<body><main id="page" aria-busy="true"></main><script nonce="${nonce}" src="${uri('model.js')}"></script></body>
-</html>`;
+    });
+  page.own(document.onDidChange(sendState));
+  page.own(
+    engine.onProgress(({ job: id, done, total, unit, message }) => {
+      if (id === job)
+        page.send('progress', { message: `${message ?? 'Working'}: ${done} of ${total} ${unit}`, fraction: total > 0 ? done / total : 0 });
+    }),
+  );
 }

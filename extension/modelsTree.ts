@@ -2,7 +2,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { LayerSummary, ModelSummary } from '../engine/contract/models';
 import type { EngineClient } from './engineClient';
-import { formatBytes, formatCount } from './format';
+import { formatBytes, formatCount } from '../engine/contract/format';
 import { ModelEditorProvider } from './modelEditor';
 
 type Item =

@@ -31,15 +31,13 @@ for (const page of readdirSync(path.join(root, 'webview')))
         platform: 'browser',
         format: 'iife',
         minify: true,
-        entryPoints: [`webview/${page}/main.ts`],
-        outfile: `dist/webview/${page}.js`,
+        entryPoints: { [page]: `webview/${page}/main.ts` },
+        outdir: 'dist/webview',
       }),
     );
 
 await Promise.all(builds);
-mkdirSync(path.join(root, 'dist/webview'), { recursive: true });
 for (const [from, to] of [
-  ['webview/model/model.css', 'dist/webview/model.css'],
   ['node_modules/web-tree-sitter/web-tree-sitter.wasm', 'dist/web-tree-sitter.wasm'],
   ['node_modules/tree-sitter-python/tree-sitter-python.wasm', 'dist/tree-sitter-python.wasm'],
 ])

@@ -1,8 +1,24 @@
 import type { Criterion, ImportanceReport, ModelSummary, Totals } from './models';
 import type { PlanOperation } from './plan';
 
+/**
+ * What a page of the editor asks its host (`requests`: name to parameters and result) and what the host tells it unasked
+ * (`events`: name to parameters). Every page has one such interface in the contract.
+ */
+export interface PageContract {
+  readonly requests: object;
+  readonly events: object;
+}
+
+export type PageRequest<C extends PageContract, M extends keyof C['requests']> = C['requests'][M] extends {
+  params: infer P;
+  result: infer R;
+}
+  ? { readonly params: P; readonly result: R }
+  : never;
+
 /** What the model page shows; sent whole whenever something changed. */
-export interface PageState {
+export interface ModelState {
   readonly file: string;
   /** The network with the plan applied, and its totals before the plan. */
   readonly summary: ModelSummary;
@@ -16,16 +32,19 @@ export interface PageState {
 /** Channels kept of each group that loses some. */
 export type KeptChannels = readonly { readonly group: string; readonly keep: readonly number[] }[];
 
-export type ToPage =
-  | { readonly type: 'state'; readonly state: PageState }
-  | { readonly type: 'totals'; readonly request: number; readonly totals: Totals }
-  | { readonly type: 'progress'; readonly message: string; readonly fraction: number }
-  | { readonly type: 'idle' }
-  | { readonly type: 'error'; readonly message: string };
-
-export type FromPage =
-  | { readonly type: 'ready' }
-  | { readonly type: 'importance'; readonly criterion: Criterion; readonly data: string }
-  | { readonly type: 'preview'; readonly request: number; readonly kept: KeptChannels }
-  | { readonly type: 'apply'; readonly kept: KeptChannels; readonly criterion: Criterion; readonly lossChange?: number }
-  | { readonly type: 'cancel' };
+/** The model page (webview/model). */
+export interface ModelPageContract {
+  requests: {
+    /** Scores every filter as a job; the scores arrive with the next state. */
+    importance: { params: { criterion: Criterion; data: string }; result: 'done' | 'cancelled' };
+    /** Exact totals when only these channels stay. */
+    preview: { params: { kept: KeptChannels }; result: Totals };
+    /** Adds the cut to the plan as one undoable edit. */
+    apply: { params: { kept: KeptChannels; criterion: Criterion; lossChange?: number }; result: null };
+    cancel: { params: null; result: null };
+  };
+  events: {
+    state: ModelState;
+    progress: { message: string; fraction: number };
+  };
+}

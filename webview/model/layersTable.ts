@@ -1,6 +1,6 @@
 import { select } from 'd3';
 import type { LayerSummary } from '../../engine/contract/models';
-import { formatBytes, formatCount } from './format';
+import { formatBytes, formatCount } from '../../engine/contract/format';
 import { largestOf } from './importanceView';
 
 /** Layers with weights first to the eye: bars for MACs and parameters. */

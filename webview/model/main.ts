@@ -1,12 +1,13 @@
 import type { Criterion, Totals } from '../../engine/contract/models';
-import type { FromPage, PageState, ToPage } from '../../engine/contract/page';
+import { formatBytes, formatChange, formatCount, formatPercent } from '../../engine/contract/format';
+import type { ModelPageContract, ModelState } from '../../engine/contract/page';
 import { control, registerControls } from '../controls/controls';
-import { formatBytes, formatCount, formatPercent } from './format';
+import { type Figure, Notice, element, figures, labelled, titleBlock } from '../shared/elements';
+import { connectHost, messageOf } from '../shared/host';
+import './model.css';
 import { RankingChart, drawGroups } from './importanceView';
 import { drawLayers } from './layersTable';
 import { type Cut, type RankedFilter, cutAt, estimateTotals, keptChannels, rankFilters } from './ranking';
-
-declare function acquireVsCodeApi(): { postMessage(message: FromPage): void };
 
 const CRITERIA: readonly (readonly [Criterion, string])[] = [
   ['gate-taylor', 'Gate Taylor'],
@@ -21,24 +22,17 @@ const CRITERIA: readonly (readonly [Criterion, string])[] = [
 /** How long the threshold rests before the engine is asked for exact totals. */
 const PREVIEW_DELAY_MS = 120;
 
-const api = acquireVsCodeApi();
-
-function element(tag: string, className: string, text = ''): HTMLElement {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
+const host = connectHost<ModelPageContract>();
 
 class ModelPage {
-  private state: PageState | undefined;
+  private state: ModelState | undefined;
   private ranked: RankedFilter[] = [];
   private cut: Cut = cutAt([], 0);
   private request = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly header = element('header', 'overview');
   private readonly tools = element('section', 'tools');
-  private readonly notice = element('div', 'notice');
+  private readonly notice = new Notice();
   private readonly effect = element('section', 'effect');
   private readonly chart = element('div', 'chart');
   private readonly groups = element('div', 'groups');
@@ -54,49 +48,26 @@ class ModelPage {
   private readonly apply = control('vscode-button', { id: 'apply' }, 'Apply cut');
 
   constructor(private readonly root: HTMLElement) {
-    this.notice.setAttribute('role', 'status');
     for (const [value, label] of CRITERIA) this.criterion.append(control('vscode-option', { value }, label));
-    this.compute.addEventListener('click', () => this.startImportance());
-    this.stop.addEventListener('click', () => api.postMessage({ type: 'cancel' }));
-    this.apply.addEventListener('click', () => this.applyCut());
+    this.compute.addEventListener('click', () => void this.startImportance());
+    this.stop.addEventListener('click', () => void host.request('cancel', null));
+    this.apply.addEventListener('click', () => void this.applyCut());
     this.stop.hidden = true;
     const fields = element('div', 'fields');
-    fields.append(this.labelled('Criterion', this.criterion), this.labelled('Data', this.data), this.compute, this.stop);
-    this.tools.append(element('h2', '', 'Filter importance'), fields, this.notice);
+    fields.append(labelled('Criterion', this.criterion), labelled('Data', this.data), this.compute, this.stop);
+    this.tools.append(element('h2', '', 'Filter importance'), fields, this.notice.element);
     const surgery = element('section', 'surgery');
     surgery.append(this.effect, this.chart, this.groups);
     const table = element('section', 'table');
     table.append(element('h2', '', 'Layers'), this.layers);
     root.append(this.header, this.tools, surgery, table);
-    window.addEventListener('message', (event: MessageEvent<ToPage>) => this.receive(event.data));
+    host.on('state', (state) => this.show(state));
+    host.on('progress', ({ message }) => this.setBusy(true, message));
     new ResizeObserver(() => this.redraw()).observe(root);
-    api.postMessage({ type: 'ready' });
+    host.ready();
   }
 
-  private labelled(text: string, field: HTMLElement): HTMLElement {
-    const wrapper = element('label', 'field');
-    wrapper.append(element('span', 'field-name', text), field);
-    return wrapper;
-  }
-
-  private receive(message: ToPage): void {
-    switch (message.type) {
-      case 'state':
-        return this.show(message.state);
-      case 'totals':
-        if (message.request === this.request) this.showEffect(message.totals, true);
-        return;
-      case 'progress':
-        return this.setBusy(true, message.message);
-      case 'idle':
-        return this.setBusy(false, 'Cancelled.');
-      case 'error':
-        this.setBusy(false, message.message);
-        this.notice.classList.add('error');
-    }
-  }
-
-  private show(state: PageState): void {
+  private show(state: ModelState): void {
     this.state = state;
     this.root.setAttribute('aria-busy', 'false');
     if (!this.data.value) this.data.value = state.data;
@@ -112,29 +83,23 @@ class ModelPage {
     this.redraw();
   }
 
-  private showHeader({ file, summary, original, operations }: PageState): void {
-    const title = element('div', 'title');
-    title.append(
-      element('h1', '', file),
-      element(
-        'span',
-        'subtitle',
-        `${summary.format} opset ${summary.opset} · ${summary.layers.length} layers · ${summary.groups.length} prunable groups`,
-      ),
+  private showHeader({ file, summary, original, operations }: ModelState): void {
+    const subtitle = `${summary.format} opset ${summary.opset} · ${summary.layers.length} layers · ${summary.groups.length} prunable groups`;
+    const isCut = operations.some((o) => o.enabled);
+    const figure = (name: string, now: number, before: number, format: (v: number) => string): Figure => ({
+      name,
+      value: format(now),
+      ...(isCut && before !== now ? { detail: `${formatPercent(now / before)} of ${format(before)}` } : {}),
+    });
+    this.header.replaceChildren(
+      titleBlock(file, subtitle),
+      figures([
+        figure('MACs', summary.totals.macs, original.macs, formatCount),
+        figure('Parameters', summary.totals.parameters, original.parameters, formatCount),
+        figure('File', summary.bytes, original.bytes, formatBytes),
+        figure('Activations', summary.totals.activationBytes, original.activationBytes, formatBytes),
+      ]),
     );
-    const figures = element('dl', 'figures');
-    const cut = operations.some((o) => o.enabled);
-    const figure = (name: string, now: number, before: number, format: (v: number) => string): void => {
-      const box = element('div', 'figure');
-      box.append(element('dt', '', name), element('dd', '', format(now)));
-      box.append(element('span', 'was', cut && before !== now ? `${formatPercent(now / before)} of ${format(before)}` : ' '));
-      figures.append(box);
-    };
-    figure('MACs', summary.totals.macs, original.macs, formatCount);
-    figure('Parameters', summary.totals.parameters, original.parameters, formatCount);
-    figure('File', summary.bytes, original.bytes, formatBytes);
-    figure('Activations', summary.totals.activationBytes, original.activationBytes, formatBytes);
-    this.header.replaceChildren(title, figures);
     for (const { node, op, reason } of summary.unsupported) this.header.append(element('p', 'unsupported', `${node} (${op}): ${reason}`));
   }
 
@@ -157,63 +122,76 @@ class ModelPage {
     drawGroups(this.groups, state.importance, this.ranked, this.cut);
     clearTimeout(this.timer);
     const request = ++this.request;
-    const kept = keptChannels(state.importance, this.cut);
-    if (this.cut.count > 0) this.timer = setTimeout(() => api.postMessage({ type: 'preview', request, kept }), PREVIEW_DELAY_MS);
+    if (this.cut.count > 0) this.timer = setTimeout(() => void this.preview(request), PREVIEW_DELAY_MS);
   }
 
-  private showEffect(totals: Totals, exact: boolean): void {
+  private async preview(request: number): Promise<void> {
+    if (!this.state?.importance) return;
+    try {
+      const totals = await host.request('preview', { kept: keptChannels(this.state.importance, this.cut) });
+      if (request === this.request) this.showEffect(totals, true);
+    } catch (error) {
+      this.notice.show(messageOf(error), 'error');
+    }
+  }
+
+  private showEffect(totals: Totals, isExact: boolean): void {
     const { state, cut } = this;
     if (!state?.importance) return;
     const whole = state.summary.totals;
-    const figures = element('dl', 'figures small');
-    const figure = (id: string, name: string, value: string, detail: string): void => {
-      const box = element('div', 'figure');
-      const shown = element('dd', exact ? '' : 'estimate', value);
-      shown.id = id;
-      box.append(element('dt', '', name), shown, element('span', 'was', detail));
-      figures.append(box);
-    };
-    figure('cut-filters', 'Filters cut', String(cut.count), `of ${this.ranked.length}`);
-    figure('cut-macs', 'MACs left', formatPercent(totals.macs / Math.max(1, whole.macs)), formatCount(totals.macs));
-    figure(
-      'cut-parameters',
-      'Parameters left',
-      formatPercent(totals.parameters / Math.max(1, whole.parameters)),
-      formatCount(totals.parameters),
-    );
+    const isEstimate = !isExact;
+    const part = (key: 'macs' | 'parameters'): { value: string; detail: string; isEstimate: boolean } => ({
+      value: formatPercent(totals[key] / Math.max(1, whole[key])),
+      detail: formatCount(totals[key]),
+      isEstimate,
+    });
     const hasLoss = state.importance.groups.some((g) => g.lossChange);
-    figure(
-      'cut-loss',
-      'Predicted loss change',
-      hasLoss ? signed(cut.lossChange) : '–',
-      hasLoss ? `first order, loss ${state.importance.loss?.toFixed(3) ?? ''}` : 'gate Taylor only',
+    const shown = figures(
+      [
+        { id: 'cut-filters', name: 'Filters cut', value: String(cut.count), detail: `of ${this.ranked.length}`, isEstimate },
+        { id: 'cut-macs', name: 'MACs left', ...part('macs') },
+        { id: 'cut-parameters', name: 'Parameters left', ...part('parameters') },
+        {
+          id: 'cut-loss',
+          name: 'Predicted loss change',
+          value: hasLoss ? formatChange(cut.lossChange) : '–',
+          detail: hasLoss ? `first order, loss ${state.importance.loss?.toFixed(3) ?? ''}` : 'gate Taylor only',
+          isEstimate,
+        },
+      ],
+      'small',
     );
     this.apply.disabled = cut.count === 0;
-    this.effect.replaceChildren(figures, this.apply);
+    this.effect.replaceChildren(shown, this.apply);
   }
 
-  private startImportance(): void {
-    this.notice.classList.remove('error');
+  private async startImportance(): Promise<void> {
     this.setBusy(true, 'Starting');
-    api.postMessage({ type: 'importance', criterion: this.criterion.value as Criterion, data: this.data.value.trim() });
+    try {
+      const end = await host.request('importance', { criterion: this.criterion.value as Criterion, data: this.data.value.trim() });
+      if (end === 'cancelled') this.setBusy(false, 'Cancelled.');
+    } catch (error) {
+      this.setBusy(false, messageOf(error), 'error');
+    }
   }
 
-  private applyCut(): void {
+  private async applyCut(): Promise<void> {
     const { state, cut } = this;
     if (!state?.importance || cut.count === 0) return;
     const lossChange = state.importance.groups.some((g) => g.lossChange) ? { lossChange: cut.lossChange } : {};
-    api.postMessage({ type: 'apply', kept: keptChannels(state.importance, cut), criterion: state.importance.criterion, ...lossChange });
+    try {
+      await host.request('apply', { kept: keptChannels(state.importance, cut), criterion: state.importance.criterion, ...lossChange });
+    } catch (error) {
+      this.notice.show(messageOf(error), 'error');
+    }
   }
 
-  private setBusy(busy: boolean, message: string): void {
-    this.notice.classList.remove('error');
+  private setBusy(busy: boolean, message: string, kind: 'info' | 'error' = 'info'): void {
     this.compute.disabled = busy;
     this.stop.hidden = !busy;
-    this.notice.textContent = message;
+    this.notice.show(message, kind);
   }
 }
-
-const signed = (value: number): string => `${value > 0 ? '+' : ''}${value.toPrecision(2)}`;
 
 registerControls();
 const page = document.getElementById('page');
