@@ -22,6 +22,8 @@ export interface TrainingGraphOptions {
   readonly l1?: ReadonlyMap<string, number>;
   /** Noise while training; left out of gradients in evaluation mode. */
   readonly perturbation?: Perturbation;
+  /** Parameters p whose |dL/dp * p| of the plain loss, before the update, are outputs too. */
+  readonly saliency?: readonly string[];
 }
 
 /** One training step as a graph of ordinary operators. Every input that is not listed here is a constant inside. */
@@ -37,6 +39,8 @@ export interface TrainingGraph {
   readonly logits: string;
   /** Gradient output by parameter; only without an optimiser. */
   readonly gradients: ReadonlyMap<string, string>;
+  /** |dL/dp * p| output by parameter asked for. */
+  readonly saliency: ReadonlyMap<string, string>;
   /** Parameters and running statistics, fed under their own name and replaced by an output. */
   readonly updated: ReadonlyMap<string, string>;
   readonly state: readonly StateSlot[];
@@ -60,7 +64,8 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const gradients = passes.backward(new Map([[logits, gradient]]), options.inputGradient ? [...parameters, x] : parameters);
   [loss, correct, logits].forEach((value) => builder.output(value));
   const { randoms, reports, statistics } = passes;
-  const common = { graph: builder.graph, batch: options.batch, x, y, loss, correct, logits, randoms, reports };
+  const saliency = exposeAll(builder, saliencyOf(builder, gradients, options.saliency ?? []));
+  const common = { graph: builder.graph, batch: options.batch, x, y, loss, correct, logits, randoms, reports, saliency };
   if (!options.optimiser) {
     for (const value of gradients.values()) builder.output(value);
     return { ...common, gradients, updated: exposeAll(builder, statistics), state: passes.state };
@@ -139,6 +144,18 @@ function addUpdates(
 
 const signTerm = (builder: GraphBuilder, parameter: string, strength: number): string =>
   builder.emit('Mul', [builder.emit('Sign', [parameter]), builder.scalar(strength)], {}, { name: `update/${parameter}/Sign` });
+
+/** First-order Taylor importance of every element (Molchanov et al. 2017; Gate Decorator's score of one batch). */
+function saliencyOf(builder: GraphBuilder, gradients: ReadonlyMap<string, string>, parameters: readonly string[]): Map<string, string> {
+  return new Map(
+    parameters.flatMap((parameter) => {
+      const gradient = gradients.get(parameter);
+      if (!gradient) return [];
+      const product = builder.emit('Mul', [gradient, parameter], {}, { name: `saliency/${parameter}/Mul` });
+      return [[parameter, builder.emit('Abs', [product], {}, { name: `saliency/${parameter}/Abs` })] as const];
+    }),
+  );
+}
 
 function exposeAll(builder: GraphBuilder, values: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   for (const value of values.values()) builder.output(value);

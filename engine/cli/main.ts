@@ -10,6 +10,7 @@ import { defineImportance } from './commands/importance';
 import { defineInspect } from './commands/inspect';
 import { definePrune } from './commands/prune';
 import { defineRanks } from './commands/ranks';
+import { defineTickTock } from './commands/tickTock';
 import { defineTrain } from './commands/train';
 
 const USAGE = 2;
@@ -25,6 +26,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineImportance,
     definePrune,
     defineRanks,
+    defineTickTock,
     defineTrain,
     defineEvaluate,
     defineCreate,

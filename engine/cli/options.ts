@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { SurgeryError } from '../graph/errors';
 
 /** Parsers turn text into values or say in one line what is wrong with it. */
 export function positiveInteger(text: string): number {
@@ -16,6 +17,12 @@ export function integer(text: string): number {
 export function nonNegative(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('It must be a number of at least zero.');
+  return value;
+}
+
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a number above zero.');
   return value;
 }
 
@@ -77,6 +84,31 @@ export function addDataOptions(command: Command, required = true): Command {
     .option('--raw', 'do not divide 8-bit images by 255')
     .option('--limit <count>', 'use only the first samples of the split', positiveInteger)
     .option('--threads <count>', 'threads of the runtime (default: physical cores)', positiveInteger);
+}
+
+export interface BudgetFlags {
+  flops?: number;
+  params?: number;
+  filters?: number;
+  latency?: number;
+  roundTo?: number;
+  lock?: string[];
+}
+
+/** What is kept, and the limits that hold meanwhile. */
+export function addBudgetOptions(command: Command): Command {
+  return command
+    .option('--flops <fraction>', 'keep this fraction of the MACs', fraction)
+    .option('--params <fraction>', 'keep this fraction of the parameters', fraction)
+    .option('--filters <count>', 'keep this many filters', positiveInteger)
+    .option('--latency <ms>', 'get down to this median time of one sample, measured here', positive)
+    .option('--round-to <count>', 'keep channel counts at multiples of this', positiveInteger)
+    .option('--lock <layer...>', 'layers or groups that lose nothing');
+}
+
+export function checkBudget({ flops, params, filters, latency }: BudgetFlags): void {
+  if ([flops, params, filters, latency].filter((b) => b !== undefined).length !== 1)
+    throw new SurgeryError('option-invalid', 'Give exactly one of --flops, --params, --filters and --latency');
 }
 
 export const addJson = (command: Command): Command => command.option('--json', 'print one JSON document on stdout and nothing else');

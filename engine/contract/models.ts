@@ -63,6 +63,10 @@ export interface Measured {
   readonly latencyMs: number;
   readonly latencySpreadMs?: number;
   readonly activationBytes?: number;
+  /** Most bytes of activations alive at once for one sample. */
+  readonly peakActivationBytes?: number;
+  /** Why latency did not follow the MACs, where it did not. */
+  readonly latencyNote?: string;
   readonly accuracy?: number;
 }
 

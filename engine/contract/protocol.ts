@@ -1,6 +1,7 @@
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { SurgeryPlan } from './plan';
 import type { RobustnessRequests } from './robustness';
+import type { PruningEvents, PruningRequests } from './tickTock';
 
 /** A failure that crosses a process border (DESIGN 5.3). Codes are those of engine/graph/errors. */
 export interface WireError {
@@ -44,10 +45,22 @@ export interface PruneBudget {
   readonly flops?: number;
   readonly params?: number;
   readonly filters?: number;
+  /** Median milliseconds that one sample may take on this machine. */
+  readonly latency?: number;
+}
+
+/** What holds while channels are picked. */
+export interface PruneLimits {
+  readonly roundTo?: number;
+  /** Fractions of its channels that every group keeps at least (0.1 when left out) and at most. */
+  readonly minimumKept?: number;
+  readonly maximumKept?: number;
+  /** Layers or groups that lose nothing. */
+  readonly locked?: readonly string[];
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
-export interface EngineRequests extends RobustnessRequests {
+export interface EngineRequests extends RobustnessRequests, PruningRequests {
   'engine/info': { params: Record<string, never>; result: EngineInfo };
   /** Summary of a file, or of a file with a plan applied. */
   'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };
@@ -64,7 +77,7 @@ export interface EngineRequests extends RobustnessRequests {
   };
   /** Picks channels for a budget from scores; no file changes. */
   'plan/prune': {
-    params: { path: string; plan?: SurgeryPlan; importance: ImportanceReport; budget: PruneBudget; roundTo?: number };
+    params: { path: string; plan?: SurgeryPlan; importance: ImportanceReport; budget: PruneBudget } & PruneLimits;
     result: SurgeryPlan;
   };
   /** Totals when these channels are kept (the live numbers behind the threshold). */
@@ -92,7 +105,7 @@ export interface EngineInfo {
 }
 
 /** Notifications from the engine. */
-export interface EngineEvents {
+export interface EngineEvents extends PruningEvents {
   'job/progress': { job: string; done: number; total: number; unit: string; message?: string; epoch?: EpochResult };
   'engine/log': { level: 'info' | 'warn' | 'error'; message: string };
 }

@@ -36,7 +36,7 @@ export interface PrunableNetwork {
 }
 
 /** Axis of the weight that holds the filters a node makes, by operator. */
-function filterAxis(node: Node): { input: number; axis: number; output: number } | undefined {
+export function filterAxis(node: Node): { input: number; axis: number; output: number } | undefined {
   switch (node.op) {
     case 'Conv':
       return { input: 1, axis: 0, output: 1 };

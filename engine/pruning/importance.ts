@@ -1,13 +1,14 @@
 import { buildTrainingGraph } from '../autodiff/trainingGraph';
 import type { Criterion } from '../contract/models';
 import { SurgeryError } from '../graph/errors';
-import { type Graph, type Node, consumersOf } from '../graph/graph';
+import { type Node, consumersOf } from '../graph/graph';
 import { Random } from '../graph/random';
 import { type Tensor, elementCount } from '../graph/tensor';
 import type { Runtime } from '../runtime/runtime';
 import type { Batch } from '../training/evaluate';
-import type { ChannelGroup, PrunableNetwork } from './channelGroups';
-import { type Gate, insertGates } from './gates';
+import { type ChannelGroup, type PrunableNetwork, findChannelGroups } from './channelGroups';
+import { foldOverGates, gatedChannels } from './gateScores';
+import { insertGates } from './gates';
 
 export const CRITERIA: readonly Criterion[] = ['gate-taylor', 'l1', 'l2', 'bn-scale', 'fpgm', 'lamp', 'random'];
 
@@ -37,20 +38,18 @@ export async function gateTaylorScores(
   batches: AsyncIterable<Batch>,
   options: TaylorOptions,
 ): Promise<{ groups: GroupScores[]; loss: number; batches: number }> {
-  const { graph, gates } = insertGates(network);
-  const names = [...gates.values()].flat().map((gate) => gate.name);
-  const training = buildTrainingGraph(graph, { batch: options.batch, training: false, parameters: names });
+  const gated = insertGates(network);
+  const names = [...new Set([...gated.gates.values()].flat().map((gate) => gate.name))];
+  const training = buildTrainingGraph(gated.graph, { batch: options.batch, training: false, parameters: names });
   const program = await runtime.compile(training.graph, { threads: options.threads });
-  const sums = new Map(
-    names.map((name) => [name, { absolute: new Float64Array(gateSize(graph, name)), signed: new Float64Array(gateSize(graph, name)) }]),
-  );
-  const ones = names.map((name) => [name, graph.initializers.get(name) as Tensor] as const);
+  const phi = new Map(names.map((name) => [name, gated.graph.initializers.get(name) as Tensor]));
+  const sums = new Map([...phi].map(([name, { data }]) => [name, newSums(data.length)]));
   let [done, loss] = [0, 0];
   try {
     for await (const { x, y } of batches) {
-      const result = await program.run(new Map([...ones, [training.x, x], [training.y, y]]), { signal: options.signal });
+      const result = await program.run(new Map([...phi, [training.x, x], [training.y, y]]), { signal: options.signal });
       loss += Number(result.get(training.loss)?.data[0]);
-      for (const [name, output] of training.gradients) addGradient(sums.get(name), result.get(output));
+      for (const [name, output] of training.gradients) addProducts(sums.get(name), result.get(output), phi.get(name));
       options.onBatch?.(++done);
       if (done >= options.batches) break;
     }
@@ -58,37 +57,31 @@ export async function gateTaylorScores(
     program.dispose();
   }
   if (done === 0) throw new SurgeryError('data-malformed', `The data has fewer than ${options.batch} samples, not enough for one batch`);
-  const groups = network.groups.map((group) => foldGates(group, gates.get(group.id) ?? [], sums, done));
+  const groups = findChannelGroups(gated.graph).groups.map((group): GroupScores => {
+    const channels = gatedChannels(group, gated.gates.get(group.id));
+    return {
+      group: group.id,
+      scores: foldOverGates(channels, (gate, i) => sums.get(gate)?.absolute[i] ?? 0),
+      lossChange: foldOverGates(channels, (gate, i) => -(sums.get(gate)?.signed[i] ?? 0) / done),
+    };
+  });
   return { groups, loss: loss / done, batches: done };
 }
-
-const gateSize = (graph: Graph, name: string): number => elementCount(graph.initializers.get(name)?.dims ?? []);
 
 interface GateSums {
   readonly absolute: Float64Array;
   readonly signed: Float64Array;
 }
 
-function addGradient(sums: GateSums | undefined, gradient: Tensor | undefined): void {
-  if (!sums || !gradient) return;
-  const data = gradient.data as Float32Array;
-  for (let i = 0; i < data.length; i++) {
-    sums.absolute[i] = (sums.absolute[i] as number) + Math.abs(data[i] as number);
-    sums.signed[i] = (sums.signed[i] as number) + (data[i] as number);
-  }
-}
+const newSums = (size: number): GateSums => ({ absolute: new Float64Array(size), signed: new Float64Array(size) });
 
-function foldGates(group: ChannelGroup, gates: readonly Gate[], sums: ReadonlyMap<string, GateSums>, batches: number): GroupScores {
-  const scores = new Array<number>(group.channels.length).fill(0);
-  const lossChange = new Array<number>(group.channels.length).fill(0);
-  for (const gate of gates)
-    gate.channelAt.forEach((channel, position) => {
-      const sum = sums.get(gate.name);
-      if (channel < 0 || !sum) return;
-      scores[channel] = (scores[channel] ?? 0) + (sum.absolute[position] ?? 0);
-      lossChange[channel] = (lossChange[channel] ?? 0) - (sum.signed[position] ?? 0) / batches;
-    });
-  return { group: group.id, scores, lossChange };
+function addProducts(sums: GateSums | undefined, gradient: Tensor | undefined, phi: Tensor | undefined): void {
+  if (!sums || !gradient || !phi) return;
+  for (let i = 0; i < sums.signed.length; i++) {
+    const product = Number(gradient.data[i]) * Number(phi.data[i]);
+    sums.absolute[i] = (sums.absolute[i] as number) + Math.abs(product);
+    sums.signed[i] = (sums.signed[i] as number) + product;
+  }
 }
 
 /** Scores that need no data: weight norms (Li et al. 2017), batch norm scales (Liu et al. 2017), FPGM (He et al. 2019), LAMP (Lee et al. 2021), random. */

@@ -1,4 +1,5 @@
 import { SurgeryError } from '../graph/errors';
+import type { Totals } from '../ops/cost';
 import type { PrunableNetwork } from './channelGroups';
 import type { GroupScores } from './importance';
 import type { Selection } from './selection';
@@ -16,6 +17,8 @@ export interface Budget {
 export interface RankingOptions {
   /** Each group keeps at least this fraction of its channels, and one (Gate Decorator keeps 10 %). */
   readonly floor?: number;
+  /** Each group keeps at most this fraction of its channels. */
+  readonly maximum?: number;
   /** Channel counts are rounded up to multiples of this. */
   readonly roundTo?: number;
   /** Groups that lose nothing. */
@@ -39,42 +42,77 @@ export function selectToBudget(
   cost: SelectionCost,
   options: RankingOptions = {},
 ): Selection {
-  const order = removalOrder(network, scores, options);
-  const fits = (count: number): boolean => meets(network, selectionAfter(network, order.slice(0, count), options), budget, cost);
-  if (!fits(order.length)) {
-    const least = cost.of(selectionAfter(network, order, options));
-    const whole = cost.of();
-    throw new SurgeryError(
-      'budget-impossible',
-      `The budget cannot be met: with ${order.length} of the channels gone ${(100 * least.macs) / whole.macs}% of the MACs and ${(100 * least.parameters) / whole.parameters}% of the parameters are left`.replace(
-        /(\d+\.\d)\d*%/g,
-        '$1 %',
-      ),
-      { macs: least.macs / whole.macs, parameters: least.parameters / whole.parameters },
-    );
-  }
-  let [low, high] = [0, order.length];
+  const { order, forced } = removalOrder(network, scores, options);
+  const after = (count: number): Selection => selectionAfter(network, order.slice(0, count), options);
+  const fits = (count: number): boolean => meets(network, after(count), budget, cost);
+  if (!fits(order.length)) throw impossible(order.length, cost.of(after(order.length)), cost.of());
+  let [low, high] = [forced, order.length];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (fits(middle)) high = middle;
     else low = middle + 1;
   }
-  return selectionAfter(network, order.slice(0, low), options);
+  return after(low);
 }
 
-/** Channels that may go, the least important first; the best of each group, up to the floor, are not among them. */
+/**
+ * The same for a time that is measured: `latencyOf` gives the median milliseconds of a selection. The smallest network is
+ * measured first, so a budget that cannot be met is refused at once.
+ */
+export async function selectToLatency(
+  network: PrunableNetwork,
+  scores: readonly GroupScores[],
+  limit: number,
+  latencyOf: (selection: Selection) => Promise<number>,
+  options: RankingOptions = {},
+): Promise<Selection> {
+  const { order, forced } = removalOrder(network, scores, options);
+  const after = (count: number): Selection => selectionAfter(network, order.slice(0, count), options);
+  const least = await latencyOf(after(order.length));
+  if (least > limit)
+    throw new SurgeryError(
+      'budget-impossible',
+      `The budget of ${limit} ms cannot be met: with ${order.length} of the channels gone one sample still takes ${least.toFixed(3)} ms here`,
+      { latencyMs: least },
+    );
+  let [low, high] = [forced, order.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((await latencyOf(after(middle))) <= limit) high = middle;
+    else low = middle + 1;
+  }
+  return after(low);
+}
+
+function impossible(removed: number, least: Totals, whole: Totals): SurgeryError {
+  const percent = (key: 'macs' | 'parameters'): string => `${((100 * least[key]) / whole[key]).toFixed(1)} %`;
+  return new SurgeryError(
+    'budget-impossible',
+    `The budget cannot be met: with ${removed} of the channels gone ${percent('macs')} of the MACs and ${percent('parameters')} of the parameters are left`,
+    { macs: least.macs / whole.macs, parameters: least.parameters / whole.parameters },
+  );
+}
+
+/**
+ * Channels that may go, the least important first; the best of each group, up to the floor, are not among them. Those beyond a
+ * group's maximum come first and go in any case.
+ */
 function removalOrder(
   network: PrunableNetwork,
   scores: readonly GroupScores[],
-  { floor = 0.1, locked = new Set() }: RankingOptions,
-): Ranked[] {
-  return scores
-    .filter(({ group }) => !locked.has(group) && network.groups.some((g) => g.id === group))
-    .flatMap(({ group, scores: values }) => {
-      const ranked = values.map((score, channel): Ranked => ({ group, channel, score })).sort(byScore);
-      return ranked.slice(0, ranked.length - Math.max(1, Math.floor(floor * ranked.length)));
-    })
-    .sort(byScore);
+  { floor = 0.1, maximum = 1, locked = new Set() }: RankingOptions,
+): { order: Ranked[]; forced: number } {
+  if (floor > maximum) throw new SurgeryError('option-invalid', `A layer cannot keep at least ${floor} and at most ${maximum}`);
+  const [forced, free]: [Ranked[], Ranked[]] = [[], []];
+  for (const { group, scores: values } of scores) {
+    if (locked.has(group) || !network.groups.some((g) => g.id === group)) continue;
+    const ranked = values.map((score, channel): Ranked => ({ group, channel, score })).sort(byScore);
+    const last = ranked.length - Math.max(1, Math.floor(floor * ranked.length));
+    const first = Math.min(last, ranked.length - Math.max(1, Math.floor(maximum * ranked.length)));
+    forced.push(...ranked.slice(0, first));
+    free.push(...ranked.slice(first, last));
+  }
+  return { order: [...forced, ...free.sort(byScore)], forced: forced.length };
 }
 
 const byScore = (a: Ranked, b: Ranked): number => a.score - b.score || a.channel - b.channel;

@@ -2,6 +2,7 @@ import { type Shape, evaluateDim } from '../graph/dims';
 import { feedsOf } from '../graph/graph';
 import { type ShapeOf, type Totals, costOf } from '../ops/cost';
 import { inferShapes } from '../ops/inferShapes';
+import { peakActivationBytes } from '../ops/peakActivation';
 import type { ChannelGroup, PrunableNetwork } from './channelGroups';
 import { type Selection, cutShape, cutsOf } from './selection';
 
@@ -19,12 +20,20 @@ export class SelectionCost {
 
   /** Cost of one sample. */
   of(selection: Selection = new Map()): Totals {
+    return costOf(this.network.graph, this.shapeOf(selection)).totals;
+  }
+
+  /** Most activation bytes alive at once for one sample. */
+  peakActivationBytes(selection: Selection = new Map()): number {
+    return peakActivationBytes(this.network.graph, this.shapeOf(selection));
+  }
+
+  private shapeOf(selection: Selection): ShapeOf {
     const cuts = cutsOf(this.network.groups, selection);
-    const shapeOf: ShapeOf = (value) => {
+    return (value) => {
       const shape = this.shapes.get(value);
       return shape && cutShape(cuts, value, shape);
     };
-    return costOf(this.network.graph, shapeOf).totals;
   }
 
   /** What goes with one channel of a group while everything else stays. */

@@ -1,4 +1,4 @@
-import type { EngineRequests } from '../contract/protocol';
+import type { EngineEvents, EngineRequests } from '../contract/protocol';
 import { SelectionCost } from '../pruning/selectionCost';
 import { findChannelGroups } from '../pruning/channelGroups';
 import type { JobContext, Jobs } from './jobs';
@@ -12,6 +12,7 @@ import { measureNetworks } from './operations/measure';
 import type { OperationContext } from './operations/operation';
 import { planPrune } from './operations/prune';
 import { evaluateUnderAttack } from './operations/robustness';
+import { pruningHandlers } from './pruningHandlers';
 import { trainModel } from './operations/train';
 
 /** One function for every request of the contract. */
@@ -19,21 +20,26 @@ export type Handlers = {
   readonly [M in keyof EngineRequests]: (params: EngineRequests[M]['params']) => Promise<EngineRequests[M]['result']>;
 };
 
+/** Sends a notification of the contract. */
+export type Notify = <E extends keyof EngineEvents>(event: E, params: EngineEvents[E]) => void;
+
+/** Runs work as a job that reports progress and can be cancelled. */
+export type InJob = <T>(id: string, work: (context: OperationContext, job: JobContext) => Promise<T>) => Promise<T>;
+
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void;
 
-export function createHandlers(jobs: Jobs, log: Log): Handlers {
+export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => undefined): Handlers {
   const operation = (job: JobContext): OperationContext => ({
     signal: job.signal,
     log: (message) => log('info', message),
     progress: (done, total, unit, message) => job.progress(done, total, unit, message === undefined ? {} : { message }),
   });
-  const inJob = <T>(id: string, work: (context: OperationContext, job: JobContext) => Promise<T>): Promise<T> =>
-    jobs.run(id, (job) => work(operation(job), job));
+  const inJob: InJob = (id, work) => jobs.run(id, (job) => work(operation(job), job));
   return {
     'engine/info': () => describeDevices(),
     'model/inspect': ({ path, plan }) => inspectModel(path, plan),
     'model/importance': ({ job, path, ...options }) => inJob(job, (context) => computeImportance(path, options, context)),
-    'plan/prune': ({ path, plan, importance, budget, roundTo }) => planPrune(path, plan, importance, budget, roundTo),
+    'plan/prune': ({ path, plan, importance, budget, ...limits }) => planPrune(path, plan, importance, budget, limits),
     'plan/totals': async ({ path, plan }) => new SelectionCost(findChannelGroups((await loadModel(path, plan)).graph)).of(),
     'plan/apply': ({ job, path, plan, output }) => inJob(job, (context) => applyPlan(path, plan, output, context)),
     'model/evaluate': ({ job, path, ...options }) => inJob(job, (context) => evaluateModel(path, options, context)),
@@ -44,6 +50,7 @@ export function createHandlers(jobs: Jobs, log: Log): Handlers {
         if (!measured) throw new Error('Nothing was measured');
         return measured;
       }),
+    ...pruningHandlers(inJob, notify),
     'model/train': ({ job, path, output, ...options }) =>
       inJob(job, (context, running) =>
         trainModel(

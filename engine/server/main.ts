@@ -14,7 +14,10 @@ function serve(): void {
   const jobs = new Jobs((progress) => void connection.sendNotification('job/progress', progress));
   const log = (level: 'info' | 'warn' | 'error', message: string): void =>
     void connection.sendNotification('engine/log', { level, message });
-  register(connection, createHandlers(jobs, log));
+  register(
+    connection,
+    createHandlers(jobs, log, (event, params) => void connection.sendNotification(event, params)),
+  );
   connection.onNotification('job/cancel', ({ job }: { job: string }) => jobs.cancel(job));
   connection.onClose(() => process.exit(0));
   process.once('disconnect', () => process.exit(0));

@@ -25,6 +25,8 @@ export interface TrainOptions {
   readonly parameters?: readonly string[];
   readonly l1?: ReadonlyMap<string, number>;
   readonly perturbation?: Perturbation;
+  /** Parameters whose |dL/dp * p| the trainer sums (`Trainer.saliency`). */
+  readonly saliency?: readonly string[];
   readonly threads?: number;
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */

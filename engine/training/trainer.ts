@@ -18,6 +18,8 @@ export interface TrainerOptions {
   readonly l1?: ReadonlyMap<string, number>;
   /** Noise on values of the network while it trains. */
   readonly perturbation?: Perturbation;
+  /** Parameters whose |dL/dp * p| are summed over the steps. */
+  readonly saliency?: readonly string[];
   readonly threads?: number;
   readonly profile?: boolean;
 }
@@ -43,6 +45,7 @@ export class Trainer {
   private readonly drawn: ReadonlyMap<string, Tensor & { data: Float32Array }>;
   private readonly scalars: Map<string, Tensor & { data: Float32Array }>;
   private readonly results: Map<string, Tensor>;
+  private readonly saliencySums: ReadonlyMap<string, Float64Array>;
 
   private constructor(
     private readonly network: Graph,
@@ -60,6 +63,13 @@ export class Trainer {
       [compiled.correct, { type: 'int64', dims: [], data: new BigInt64Array(1) }],
       ...[...compiled.reports.values()].map((name) => [name, float32([])] as const),
     ]);
+    this.saliencySums = new Map(
+      [...compiled.saliency].map(([name, output]) => {
+        const tensor = float32((current.get(name) as Tensor).dims);
+        this.results.set(output, tensor);
+        return [name, new Float64Array(tensor.data.length)];
+      }),
+    );
   }
 
   static async create(runtime: Runtime, network: Graph, options: TrainerOptions): Promise<Trainer> {
@@ -86,12 +96,18 @@ export class Trainer {
     await this.program.run(feeds, { signal, into: this.outputTensors() });
     [this.current, this.next] = [this.next, this.current];
     this.step_++;
+    this.addSaliency();
     const loss = Number((this.results.get(compiled.loss) as Tensor).data[0]);
     if (!Number.isFinite(loss))
       throw new SurgeryError('runtime-failed', `The loss became ${loss} at step ${this.step_}; lower the learning rate`);
     const scalar = (name: string): number => Number((this.results.get(name) as Tensor).data[0]);
     const reports = new Map([...compiled.reports].map(([layer, name]) => [layer, scalar(name)]));
     return { loss, correct: scalar(compiled.correct), reports };
+  }
+
+  /** Sum over the steps so far of |dL/dp * p|, each with the value that p had before the update. */
+  saliency(): ReadonlyMap<string, Float64Array> {
+    return this.saliencySums;
   }
 
   /** The network with the weights as they are now. */
@@ -131,6 +147,13 @@ export class Trainer {
     for (const [name, output] of this.compiled.updated) into.set(output, this.next.get(name) as Tensor);
     for (const slot of this.compiled.state) into.set(slot.output, this.next.get(slot.input) as Tensor);
     return into;
+  }
+
+  private addSaliency(): void {
+    for (const [name, sums] of this.saliencySums) {
+      const { data } = this.results.get(this.compiled.saliency.get(name) ?? '') as Tensor;
+      for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] as number) + Number(data[i]);
+    }
   }
 
   private setScalars(learningRate: number): void {

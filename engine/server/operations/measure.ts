@@ -8,6 +8,7 @@ import type { Program } from '../../runtime/runtime';
 import { evaluate } from '../../training/evaluate';
 import { type DataFlags, openData, testBatches } from './data';
 import type { OperationContext } from './operation';
+import { latencyNote } from './latencyNote';
 import { runtime } from './runtime';
 
 const WARM_UP = 5;
@@ -23,13 +24,15 @@ export async function measureNetworks(
   const results: Measured[] = [];
   for (const [i, graph] of graphs.entries()) {
     const accuracy = options.data ? await accuracyOf(graph, { ...options, data: options.data }, context) : undefined;
-    const { parameters, macs, activationBytes } = new SelectionCost(findChannelGroups(graph)).of();
+    const cost = new SelectionCost(findChannelGroups(graph));
+    const { parameters, macs, activationBytes } = cost.of();
     const latency = latencies[i] ?? { median: NaN, spread: NaN };
     const bytes = encodeOnnx(graph).byteLength;
     results.push({
       parameters,
       macs,
       activationBytes,
+      peakActivationBytes: cost.peakActivationBytes(),
       bytes,
       latencyMs: latency.median,
       latencySpreadMs: latency.spread,
@@ -37,6 +40,18 @@ export async function measureNetworks(
     });
   }
   return results;
+}
+
+/** A network before and after surgery, with a note on latency when it did not follow. */
+export async function measureChange(
+  before: Graph,
+  after: Graph,
+  options: Partial<DataFlags> & { threads?: number },
+  context: OperationContext = {},
+): Promise<{ before: Measured; after: Measured }> {
+  const [first, second] = (await measureNetworks([before, after], options, context)) as [Measured, Measured];
+  const note = latencyNote(first, second, [before, after]);
+  return { before: first, after: note === undefined ? second : { ...second, latencyNote: note } };
 }
 
 async function accuracyOf(graph: Graph, options: DataFlags & { threads?: number }, context: OperationContext): Promise<number> {
@@ -51,7 +66,7 @@ async function accuracyOf(graph: Graph, options: DataFlags & { threads?: number 
 }
 
 /** Median milliseconds of one sample, and the distance from the 10th to the 90th percentile. */
-async function measureLatencies(graphs: readonly Graph[], threads?: number): Promise<{ median: number; spread: number }[]> {
+export async function measureLatencies(graphs: readonly Graph[], threads?: number): Promise<{ median: number; spread: number }[]> {
   const programs: Program[] = [];
   try {
     for (const graph of graphs) programs.push(await runtime().compile(graph, { threads }));

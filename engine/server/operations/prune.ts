@@ -1,25 +1,25 @@
 import path from 'node:path';
 import type { ImportanceReport, Measured } from '../../contract/models';
 import type { SurgeryPlan } from '../../contract/plan';
-import type { PruneBudget } from '../../contract/protocol';
+import type { PruneBudget, PruneLimits } from '../../contract/protocol';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
-import { findChannelGroups } from '../../pruning/channelGroups';
+import { SurgeryError } from '../../graph/errors';
+import { type ChannelGroup, type PrunableNetwork, findChannelGroups } from '../../pruning/channelGroups';
 import type { GroupScores } from '../../pruning/importance';
 import { maskedDifference } from '../../pruning/maskedDifference';
-import { selectToBudget } from '../../pruning/ranking';
+import { selectToBudget, selectToLatency } from '../../pruning/ranking';
 import type { Selection } from '../../pruning/selection';
 import { SelectionCost } from '../../pruning/selectionCost';
 import { sliceNetwork } from '../../pruning/slice';
 import { emptyPlan, pruneOperation, withOperation, writePlan } from '../../surgery/plan';
 import { type ImportanceFlags, scoreNetwork } from './importance';
 import { loadModel } from './loadModel';
-import { measureNetworks } from './measure';
+import { measureChange, measureLatencies } from './measure';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
 
-export interface PruneFlags extends ImportanceFlags, PruneBudget {
+export interface PruneFlags extends ImportanceFlags, PruneBudget, PruneLimits {
   readonly output: string;
-  readonly roundTo?: number;
   readonly planOnly?: boolean;
 }
 
@@ -37,15 +37,40 @@ export async function pruneModel(file: string, options: PruneFlags, context: Ope
   const network = findChannelGroups(model.graph);
   const cost = new SelectionCost(network);
   const { groups } = await scoreNetwork(network, options, context);
-  const selection = selectToBudget(network, groups, options, cost, { roundTo: options.roundTo });
+  const selection = await select(network, groups, options, cost);
   const pruned = sliceNetwork(network, selection);
   const difference = await maskedDifference(runtime(), network, pruned, selection);
-  const [before, after] = await measureNetworks([model.graph, pruned], options, context);
+  const measured = await measureChange(model.graph, pruned, options, context);
   const operation = pruneOperation(network, selection, options.criterion, 'prune-1', predictedEffect(cost, selection, groups));
   const plan = withOperation(emptyPlan(path.resolve(file), model.hash), operation);
   if (options.planOnly) await writePlan(plan, options.output);
   else await writeOnnx(pruned, options.output);
-  return { before: before as Measured, after: after as Measured, maskedDifference: difference, plan };
+  return { ...measured, maskedDifference: difference, plan };
+}
+
+async function select(
+  network: PrunableNetwork,
+  scores: readonly GroupScores[],
+  options: Omit<PruneFlags, 'criterion' | 'output'>,
+  cost: SelectionCost,
+): Promise<Selection> {
+  const { roundTo, minimumKept, maximumKept, latency, threads } = options;
+  const limits = { roundTo, floor: minimumKept, maximum: maximumKept, locked: lockedGroups(network.groups, options.locked ?? []) };
+  if (latency === undefined) return selectToBudget(network, scores, options, cost, limits);
+  const latencyOf = async (selection: Selection): Promise<number> =>
+    (await measureLatencies([sliceNetwork(network, selection)], threads))[0]?.median ?? NaN;
+  return selectToLatency(network, scores, latency, latencyOf, limits);
+}
+
+/** Groups that names of groups or of their layers stand for. */
+export function lockedGroups(groups: readonly ChannelGroup[], names: readonly string[]): Set<string> {
+  return new Set(
+    names.map((name) => {
+      const found = groups.find((g) => g.id === name || g.layers.includes(name));
+      if (!found) throw new SurgeryError('option-invalid', `--lock ${name}: the network has no prunable group or layer of that name`);
+      return found.id;
+    }),
+  );
 }
 
 /** Cost after the cut, and the first-order change of the loss where the scores tell it. */
@@ -69,13 +94,13 @@ export async function planPrune(
   plan: SurgeryPlan | undefined,
   importance: ImportanceReport,
   budget: PruneBudget,
-  roundTo?: number,
+  limits: PruneLimits = {},
 ): Promise<SurgeryPlan> {
   const model = await loadModel(file, plan);
   const network = findChannelGroups(model.graph);
   const cost = new SelectionCost(network);
   const scores = importance.groups.map((g): GroupScores => ({ group: g.id, scores: g.scores, lossChange: g.lossChange }));
-  const selection = selectToBudget(network, scores, budget, cost, { roundTo });
+  const selection = await select(network, scores, { ...budget, ...limits }, cost);
   const base = plan ?? emptyPlan(path.resolve(file), model.hash);
   const operation = pruneOperation(
     network,

@@ -1,0 +1,61 @@
+import type { Measured } from './models';
+import type { DataOptions, PruneBudget } from './protocol';
+import type { SurgeryPlan } from './plan';
+
+export type TickTockPhase = 'tock' | 'tick' | 'finetune' | 'final';
+
+/** One point of the curves: the network at the end of an epoch of a Tock or of fine-tuning, or after a Tick's cut. */
+export interface TickTockPoint {
+  readonly phase: TickTockPhase;
+  /** Ticks done so far. */
+  readonly ticks: number;
+  /** Passes over the data so far. */
+  readonly passes: number;
+  readonly macs: number;
+  readonly parameters: number;
+  readonly filters: number;
+  /** Filters that this Tick removed. */
+  readonly removed?: number;
+  /** Mean training loss of the epoch. */
+  readonly loss: number;
+  /** On the test samples, before this Tick's cut. */
+  readonly accuracy: number;
+  readonly latencyMs?: number;
+  /** The network of this point, when a folder for them was given. */
+  readonly snapshot?: string;
+}
+
+export interface TickTockOptions extends DataOptions, PruneBudget {
+  readonly output: string;
+  /** Settings that differ from the paper's. */
+  readonly config?: Readonly<Record<string, number | boolean>>;
+  readonly locked?: readonly string[];
+  readonly roundTo?: number;
+  /** Folder that takes the network of every Tick. */
+  readonly snapshots?: string;
+  readonly resume?: boolean;
+  readonly threads?: number;
+}
+
+export interface TickTockResult {
+  readonly before: Measured;
+  readonly after: Measured;
+  /** Largest difference of any cut from the masked network, and of the merged network from the gated one. */
+  readonly maskedDifference: number;
+  readonly history: readonly TickTockPoint[];
+  readonly plan: SurgeryPlan;
+  /** The run was stopped and this is the network of its last Tick, not tuned further. */
+  readonly stopped?: boolean;
+}
+
+/** Requests of the pruning topic. */
+export interface PruningRequests {
+  /** Runs the whole schedule; `tickTock/point` notifications tell every Tick. Answers when the model is written. */
+  'tickTock/run': { params: { job: string; path: string } & TickTockOptions; result: TickTockResult };
+  /** Ends a run within one step and keeps the network of its last complete Tick; `tickTock/run` then answers with it. */
+  'tickTock/stop': { params: { job: string }; result: { stopping: boolean } };
+}
+
+export interface PruningEvents {
+  'tickTock/point': { job: string; point: TickTockPoint };
+}

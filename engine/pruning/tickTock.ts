@@ -1,0 +1,443 @@
+import type { TickTockPhase, TickTockPoint } from '../contract/tickTock';
+import { SurgeryError } from '../graph/errors';
+import type { Graph } from '../graph/graph';
+import { parametersOf } from '../ops/parameters';
+import type { Runtime } from '../runtime/runtime';
+import type { ScheduleOptions } from '../training/schedule';
+import { type BatchSource, type EpochResult, type TrainOptions, train } from '../training/train';
+import type { Trainer } from '../training/trainer';
+import { type PrunableNetwork, findChannelGroups } from './channelGroups';
+import { foldOverGates, gateAreas, gatedChannels } from './gateScores';
+import { type Gate, type GatedNetwork, insertGates, mergeGates } from './gates';
+import { maskedDifference, outputDifference } from './maskedDifference';
+import type { Budget } from './ranking';
+import type { Selection } from './selection';
+import { SelectionCost } from './selectionCost';
+import { sliceNetwork } from './slice';
+import {
+  type Removal,
+  type ScoredGroup,
+  countFilters,
+  minimalChannels,
+  roundingRemovals,
+  selectionWithout,
+  tickRemovals,
+} from './tickSelection';
+import type { TickTockConfig } from './tickTockConfig';
+import { TickTockProgress } from './tickTockProgress';
+import { type TickTockState, isGated } from './tickTockState';
+
+export interface TickTockSetup {
+  readonly runtime: Runtime;
+  readonly network: Graph;
+  /** Batches of `config.batch` samples. */
+  readonly source: BatchSource;
+  readonly config: TickTockConfig;
+  readonly budget: Budget & { readonly latency?: number };
+  readonly locked?: ReadonlySet<string>;
+  readonly roundTo?: number;
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  /** Ends the run and keeps the network of the last complete Tick or epoch. */
+  readonly stop?: AbortSignal;
+  /** Goes on from a state that was saved. */
+  resume?(start: GatedNetwork): TickTockState;
+  /** Median milliseconds of one sample; needed for a latency budget. */
+  latency?(network: Graph): Promise<number>;
+  /** After every epoch and Tick, with the network without gates. */
+  onPoint?(point: TickTockPoint, network: () => Graph): TickTockPoint | Promise<TickTockPoint>;
+  save?(state: TickTockState): void;
+  onProgress?(done: number, total: number, message: string): void;
+}
+
+export interface TickTockOutcome {
+  /** Structure and names of the network at the start, with fewer channels. */
+  readonly network: Graph;
+  readonly kept: Selection;
+  readonly history: readonly TickTockPoint[];
+  readonly maskedDifference: number;
+  readonly stopped: boolean;
+}
+
+/**
+ * Gate Decorator's iterative pruning (You et al. 2019, papers.md 3.1): a first Tock, then Ticks, each of which trains the gates
+ * with convolutions frozen and removes the least important filters, a Tock after every few, and fine-tuning once the budget is met.
+ * Removed channels leave the network at once, so later Ticks are cheaper. Every phase begins with a momentum of zero.
+ *
+ * @throws SurgeryError 'budget-impossible' before anything is trained when the layers' minimum does not allow the budget
+ */
+export async function tickTock(setup: TickTockSetup): Promise<TickTockOutcome> {
+  const run = new TickTockRun(setup);
+  await run.checkBudget();
+  try {
+    while (!run.done) await run.phase();
+  } catch (error) {
+    if (!setup.stop?.aborted || setup.signal?.aborted) throw error;
+    return run.outcome(true);
+  }
+  return run.outcome(false);
+}
+
+interface PhaseOptions extends Pick<TrainOptions, 'epochs' | 'schedule' | 'parameters' | 'l1' | 'saliency'> {
+  readonly momentum: number;
+  readonly steps: number;
+}
+
+class TickTockRun {
+  private readonly start: PrunableNetwork;
+  private readonly cost: SelectionCost;
+  private readonly gated: GatedNetwork;
+  private readonly gates: readonly Gate[];
+  private readonly progress: TickTockProgress;
+  private readonly signal: AbortSignal | undefined;
+  private state: TickTockState;
+
+  constructor(private readonly setup: TickTockSetup) {
+    this.start = findChannelGroups(setup.network);
+    if (this.start.groups.length === 0)
+      throw new SurgeryError('graph-invalid', 'The network has no channels that can be pruned; inspect says why each layer is locked');
+    this.cost = new SelectionCost(this.start);
+    this.gated = insertGates(this.start);
+    this.gates = [...new Map([...this.gated.gates.values()].flat().map((gate) => [gate.name, gate])).values()];
+    const signals = [setup.signal, setup.stop].filter((s) => s !== undefined);
+    this.signal = signals.length > 0 ? AbortSignal.any(signals) : undefined;
+    this.state = setup.resume?.(this.gated) ?? {
+      phase: setup.config.initialTock ? 'tock' : 'tick',
+      ticks: 0,
+      ticksSinceTock: 0,
+      epoch: 0,
+      passes: 0,
+      kept: new Map(),
+      history: [],
+      difference: 0,
+      network: this.gated.graph,
+    };
+    this.progress = new TickTockProgress(setup.config, setup.source.stepsPerEpoch, this.tickSteps);
+  }
+
+  get done(): boolean {
+    return this.state.phase === 'done';
+  }
+
+  private get tickSteps(): number {
+    return Math.max(1, Math.floor(this.setup.config.tickData * this.setup.source.stepsPerEpoch));
+  }
+
+  /** The smallest network that the layers' minimum allows must meet the budget. */
+  async checkBudget(): Promise<void> {
+    const { config, locked, budget } = this.setup;
+    const least = new Map(
+      this.start.groups
+        .filter((g) => !locked?.has(g.id))
+        .map(({ id, channels }) => [id, channels.slice(0, minimalChannels(channels.length, config.minimumKept)).map((_, i) => i)]),
+    );
+    if (await this.meets(least, () => sliceNetwork(this.start, least))) return;
+    const [cost, whole] = [this.cost.of(least), this.cost.of()];
+    const percent = (part: number, all: number): string => `${((100 * part) / all).toFixed(1)} %`;
+    const latency =
+      budget.latency === undefined ? '' : ` and takes ${(await this.setup.latency?.(sliceNetwork(this.start, least)))?.toFixed(3)} ms`;
+    throw new SurgeryError(
+      'budget-impossible',
+      `The budget cannot be met: with every layer at its minimum the network still has ${percent(cost.macs, whole.macs)} of the MACs and ${percent(cost.parameters, whole.parameters)} of the parameters${latency}; ask for less or lower minimumKept`,
+      { macs: cost.macs / whole.macs, parameters: cost.parameters / whole.parameters },
+    );
+  }
+
+  async phase(): Promise<void> {
+    this.signal?.throwIfAborted();
+    switch (this.state.phase) {
+      case 'tock':
+        return this.tock();
+      case 'tick':
+        return this.tick();
+      case 'finetune':
+        return this.finetune();
+      case 'final':
+        return this.final();
+      case 'done':
+    }
+  }
+
+  outcome(stopped: boolean): TickTockOutcome {
+    const { kept, history, difference } = this.state;
+    return { network: this.merged(), kept, history, maskedDifference: difference, stopped };
+  }
+
+  private async tock(): Promise<void> {
+    const { config } = this.setup;
+    await this.train({
+      epochs: config.tockEpochs,
+      steps: this.setup.source.stepsPerEpoch,
+      schedule: { kind: 'triangular', rate: config.highRate, minimum: config.lowRate },
+      momentum: config.momentum,
+      parameters: this.trainable(),
+      l1: new Map(this.gates.map((gate) => [gate.name, config.sparsity])),
+    });
+    this.enter('tick', { ticksSinceTock: 0 });
+  }
+
+  /** Trains gates, shifts and the classifier for one pass, then cuts. */
+  private async tick(): Promise<void> {
+    const { config } = this.setup;
+    if (await this.meets(this.state.kept, () => this.merged())) return this.enterFinetune();
+    const names = this.gates.map((gate) => gate.name);
+    let cut: (() => Promise<void>) | undefined;
+    await this.train(
+      {
+        epochs: 1,
+        steps: this.tickSteps,
+        schedule: constant(config.tickRate),
+        momentum: config.momentum,
+        parameters: this.trainable().filter((name) => !this.frozenInTick().has(name)),
+        saliency: names,
+      },
+      (result, trainer) => (cut = () => this.cut(result, trainer.weights(), trainer.saliency())),
+    );
+    await cut?.();
+    const met = await this.meets(this.state.kept, () => this.merged());
+    if (met) return this.enterFinetune();
+    const isTockDue = this.state.ticksSinceTock >= config.ticksPerTock;
+    this.enter(isTockDue ? 'tock' : 'tick');
+  }
+
+  private async finetune(): Promise<void> {
+    const { config } = this.setup;
+    await this.train({
+      epochs: config.finetuneEpochs,
+      steps: this.setup.source.stepsPerEpoch,
+      schedule: { kind: 'triangular', rate: config.finetuneHighRate, minimum: config.lowRate },
+      momentum: config.finetuneMomentum,
+    });
+    this.enter('final');
+  }
+
+  private async final(): Promise<void> {
+    const { config } = this.setup;
+    await this.train({
+      epochs: config.finalEpochs,
+      steps: this.setup.source.stepsPerEpoch,
+      schedule: constant(config.lowRate),
+      momentum: config.finetuneMomentum,
+    });
+    this.enter('done');
+  }
+
+  /** Scores, removes, checks against the masked network. The last Tick removes no more than the budget asks for. */
+  private async cut(result: EpochResult, trained: Graph, saliency: ReadonlyMap<string, Float64Array>): Promise<void> {
+    const { config, runtime, roundTo = 1 } = this.setup;
+    const network = findChannelGroups(trained);
+    const groups = this.scoredGroups(network, saliency);
+    const wanted = tickRemovals(groups, config.filtersPerTick);
+    if (wanted.length === 0) throw new SurgeryError('budget-impossible', 'Every layer is at its minimum and the budget is not met');
+    const removed = this.upToBudget(network, wanted);
+    const isLast = this.fits(this.compose(network, selectionWithout(network, removed)));
+    const rounding = isLast ? roundingRemovals(groups, removed, this.targets(groups, removed, roundTo)) : [];
+    const selection = selectionWithout(network, [...removed, ...rounding]);
+    const next = sliceNetwork(network, selection);
+    const difference = await maskedDifference(runtime, network, next, selection);
+    const ticks = this.state.ticks + 1;
+    this.state = {
+      ...this.state,
+      network: next,
+      trainer: undefined,
+      ticks,
+      ticksSinceTock: this.state.ticksSinceTock + 1,
+      passes: this.state.passes + 1,
+      kept: this.compose(network, selection),
+      difference: Math.max(this.state.difference, difference),
+    };
+    const before = countFilters(groups);
+    await this.addPoint('tick', result, before - this.filtersLeft());
+  }
+
+  private filtersLeft(): number {
+    const network = findChannelGroups(this.state.network);
+    if (!isGated(this.state)) return network.groups.reduce((n, g) => n + g.channels.length * g.layers.length, 0);
+    return countFilters(network.groups.map((g) => ({ filters: gatedChannels(g, this.gated.gates.get(g.id)).map((c) => c.length) })));
+  }
+
+  private scoredGroups(network: PrunableNetwork, saliency: ReadonlyMap<string, Float64Array>): ScoredGroup[] {
+    const { config, locked } = this.setup;
+    const penalty = this.flopsPenalty(network);
+    const original = new Map(this.start.groups.map((g) => [g.id, g.channels.length]));
+    return network.groups.map((group) => {
+      const channels = gatedChannels(group, this.gated.gates.get(group.id));
+      const fine = channels.some((c) => c.length > 0) && !locked?.has(group.id);
+      return {
+        id: group.id,
+        scores: foldOverGates(channels, (gate, i) => (saliency.get(gate)?.[i] ?? 0) - penalty(gate)),
+        filters: channels.map((c) => c.length),
+        minimal: minimalChannels(original.get(group.id) ?? group.channels.length, config.minimumKept),
+        locked: !fine,
+      };
+    });
+  }
+
+  /** eta / min(area) * area * channels left in the layer (papers.md 3.1, FLOPs-aware variant). */
+  private flopsPenalty(network: PrunableNetwork): (gate: string) => number {
+    const { flopsPenalty } = this.setup.config;
+    if (flopsPenalty === 0) return () => 0;
+    const areas = gateAreas(network, this.gated.gates);
+    const smallest = Math.min(...areas.values());
+    return (gate) => (flopsPenalty / smallest) * (areas.get(gate) ?? 0) * (network.graph.initializers.get(gate)?.data.length ?? 0);
+  }
+
+  /** Channels that each group may keep in the end: a multiple of `roundTo`, at most its maximum. */
+  private targets(groups: readonly ScoredGroup[], removed: readonly Removal[], roundTo: number): Map<string, number> {
+    const original = new Map(this.start.groups.map((g) => [g.id, g.channels.length]));
+    return new Map(
+      groups.map(({ id, scores, locked }) => {
+        const left = scores.length - removed.filter((r) => r.group === id).length;
+        const most = Math.max(1, Math.floor(this.setup.config.maximumKept * (original.get(id) ?? left)));
+        const wanted = Math.min(left, most);
+        return [id, locked ? left : wanted < roundTo ? wanted : wanted - (wanted % roundTo)];
+      }),
+    );
+  }
+
+  private upToBudget(network: PrunableNetwork, wanted: readonly Removal[]): readonly Removal[] {
+    if (this.setup.budget.latency !== undefined) return wanted;
+    const fits = (count: number): boolean => this.fits(this.compose(network, selectionWithout(network, wanted.slice(0, count))));
+    if (!fits(wanted.length)) return wanted;
+    let [low, high] = [0, wanted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (fits(middle)) high = middle;
+      else low = middle + 1;
+    }
+    return wanted.slice(0, low);
+  }
+
+  /** A selection of the network at hand in channels of the network at the start. */
+  private compose(network: PrunableNetwork, selection: Selection): Selection {
+    return new Map([
+      ...this.state.kept,
+      ...network.groups.flatMap(({ id, channels }) => {
+        const keep = selection.get(id);
+        const before = this.state.kept.get(id) ?? channels.map((_, i) => i);
+        return keep ? [[id, keep.map((i) => before[i] ?? i)] as const] : [];
+      }),
+    ]);
+  }
+
+  private fits(kept: Selection): boolean {
+    const { budget } = this.setup;
+    const [left, whole] = [this.cost.of(kept), this.cost.of()];
+    const filters = this.start.groups.reduce((n, g) => n + (kept.get(g.id)?.length ?? g.channels.length), 0);
+    return (
+      (budget.flops === undefined || left.macs <= budget.flops * whole.macs) &&
+      (budget.params === undefined || left.parameters <= budget.params * whole.parameters) &&
+      (budget.filters === undefined || filters <= budget.filters)
+    );
+  }
+
+  private async meets(kept: Selection, network: () => Graph): Promise<boolean> {
+    if (!this.fits(kept)) return false;
+    const { latency } = this.setup.budget;
+    return latency === undefined || ((await this.setup.latency?.(network())) ?? 0) <= latency;
+  }
+
+  private async enterFinetune(): Promise<void> {
+    const gated = this.state.network;
+    const merged = mergeGates(gated, this.gates);
+    const difference = await outputDifference(this.setup.runtime, merged, gated);
+    this.state = { ...this.state, network: merged, difference: Math.max(this.state.difference, difference) };
+    this.enter('finetune');
+  }
+
+  private enter(phase: TickTockState['phase'], change: Partial<TickTockState> = {}): void {
+    this.state = { ...this.state, ...change, phase, epoch: 0, trainer: undefined };
+    this.setup.save?.(this.state);
+  }
+
+  private merged(): Graph {
+    return isGated(this.state) ? mergeGates(this.state.network, this.gates) : this.state.network;
+  }
+
+  /** Everything but the scales that the gates stand in for. */
+  private trainable(): string[] {
+    const own = this.gates.flatMap((gate) => (gate.kind === 'norm' ? [gate.name, gate.shift] : [gate.name]));
+    const frozen = new Set(this.gates.map((gate) => (gate.kind === 'norm' ? gate.scale : '')));
+    return [...new Set([...parametersOf(this.state.network), ...own])].filter((name) => !frozen.has(name));
+  }
+
+  /** Weights of convolutions, recurrent layers and every layer that has a gate. */
+  private frozenInTick(): Set<string> {
+    const gatedLayers = new Set(this.start.groups.flatMap((g) => g.layers));
+    const { nodes } = this.state.network;
+    const layers = nodes.filter((n) => gatedLayers.has(n.name) || /^(Conv|ConvTranspose|LSTM|GRU|RNN)$/.test(n.op));
+    return new Set([...layers.flatMap((n) => n.inputs), ...this.gates.flatMap((gate) => (gate.kind === 'output' ? gate.biases : []))]);
+  }
+
+  /** Runs the epochs of this phase that are left, saving after each. A Tick is saved by its cut. */
+  private async train(options: PhaseOptions, onTick?: (result: EpochResult, trainer: Trainer) => void): Promise<void> {
+    const { config, runtime, source, threads } = this.setup;
+    const phase = this.state.phase as TickTockPhase;
+    const first = this.state.passes - this.state.epoch;
+    if (options.epochs === 0) return;
+    await train(runtime, this.state.network, passesFrom(source, first, options.steps), {
+      ...options,
+      batch: config.batch,
+      seed: config.seed,
+      optimiser: { kind: 'sgd', momentum: options.momentum, weightDecay: config.weightDecay },
+      threads,
+      signal: this.signal,
+      ...(this.state.trainer ? { resume: { epoch: this.state.epoch, state: this.state.trainer } } : {}),
+      onStep: (step, total, { loss }) => this.report(phase, step, total, loss),
+      onEpoch: async (result, trainer) => {
+        if (onTick) return onTick(result, trainer);
+        this.state = {
+          ...this.state,
+          network: trainer.weights(),
+          trainer: trainer.exportState(),
+          epoch: result.epoch,
+          passes: this.state.passes + 1,
+        };
+        await this.addPoint(phase, result);
+        this.setup.save?.(this.state);
+      },
+    });
+  }
+
+  private async addPoint(phase: TickTockPhase, result: EpochResult, removed?: number): Promise<void> {
+    const { macs, parameters } = this.cost.of(this.state.kept);
+    const { ticks, passes } = this.state;
+    const latencyMs = this.setup.budget.latency === undefined ? undefined : await this.setup.latency?.(this.merged());
+    const point: TickTockPoint = {
+      ...{ phase, ticks, passes, macs, parameters, filters: this.filtersLeft() },
+      ...(removed === undefined ? {} : { removed }),
+      ...(latencyMs === undefined ? {} : { latencyMs }),
+      ...{ loss: result.loss, accuracy: result.accuracy },
+    };
+    const told = (await this.setup.onPoint?.(point, () => this.merged())) ?? point;
+    this.state = { ...this.state, history: [...this.state.history, told] };
+  }
+
+  private report(phase: TickTockPhase, step: number, total: number, loss: number): void {
+    const cost = this.cost.of(this.state.kept);
+    const whole = this.cost.of();
+    const { budget } = this.setup;
+    const goal =
+      budget.flops !== undefined ? [cost.macs / whole.macs, budget.flops] : [cost.parameters / whole.parameters, budget.params ?? 0.5];
+    const { done, total: all, secondsLeft } = this.progress.step(phase, step, total, this.state, goal as [number, number]);
+    const left = secondsLeft === undefined ? '' : `, about ${Math.max(1, Math.round(secondsLeft / 60))} min left`;
+    this.setup.onProgress?.(done, all, `${phase} ${this.state.ticks + (phase === 'tick' ? 1 : 0)}: loss ${loss.toFixed(3)}${left}`);
+  }
+}
+
+const constant = (rate: number): ScheduleOptions => ({ kind: 'constant', rate });
+
+/** The passes of a source from one on, with only the first steps of each. */
+function passesFrom(source: BatchSource, first: number, steps: number): BatchSource {
+  return {
+    ...source,
+    stepsPerEpoch: steps,
+    async *train(epoch) {
+      let done = 0;
+      for await (const batch of source.train(first + epoch)) {
+        yield batch;
+        if (++done >= steps) return;
+      }
+    },
+  };
+}

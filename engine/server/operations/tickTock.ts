@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { TickTockOptions, TickTockPoint, TickTockResult } from '../../contract/tickTock';
+import { firstOf } from '../../datasets/dataset';
+import { readNpz, writeNpz } from '../../formats/npy/npz';
+import { writeOnnx } from '../../formats/onnx/writeOnnx';
+import { SurgeryError } from '../../graph/errors';
+import { findChannelGroups } from '../../pruning/channelGroups';
+import { tickTock } from '../../pruning/tickTock';
+import { type TickTockConfig, parseTickTockConfig } from '../../pruning/tickTockConfig';
+import { packState, unpackState } from '../../pruning/tickTockState';
+import { emptyPlan, pruneOperation, withOperation } from '../../surgery/plan';
+import { type DataFlags, openData, trainingSource } from './data';
+import { loadModel } from './loadModel';
+import { measureChange, measureLatencies } from './measure';
+import type { OperationContext } from './operation';
+import { lockedGroups } from './prune';
+import { runtime } from './runtime';
+
+export type TickTockFlags = Omit<TickTockOptions, 'limit'> & DataFlags;
+
+export interface TickTockContext extends OperationContext {
+  /** Ends the run and keeps the network of the last complete Tick. */
+  readonly stop?: AbortSignal;
+  onPoint?(point: TickTockPoint): void;
+}
+
+/** Runs Gate Decorator's schedule on a file. A checkpoint beside the output lets an interrupted run go on bit for bit. */
+export async function tickTockModel(file: string, options: TickTockFlags, context: TickTockContext = {}): Promise<TickTockResult> {
+  const config = parseTickTockConfig(JSON.stringify(options.config ?? {}), 'the configuration');
+  const model = await loadModel(file);
+  const network = findChannelGroups(model.graph);
+  const locked = lockedGroups(network.groups, options.locked ?? []);
+  const data = await openData(options);
+  data.notes.forEach((note) => context.log?.(note));
+  const test = config.testSamples > 0 ? firstOf(data.test, config.testSamples) : data.test;
+  const augment = config.augment && data.layout === 'CHW';
+  const source = trainingSource({ ...data, test }, options, { batch: config.batch, seed: config.seed, augment });
+  if (source.stepsPerEpoch === 0) throw new SurgeryError('option-invalid', `batch ${config.batch} is more than the data has`);
+  const checkpoint = `${options.output}.checkpoint.npz`;
+  const key = runKey(model.hash, options, config);
+  if (options.resume && !existsSync(checkpoint)) throw new SurgeryError('option-invalid', `--resume: there is no checkpoint ${checkpoint}`);
+  if (options.snapshots) await mkdir(options.snapshots, { recursive: true });
+  const latencyOf = async (graph: typeof model.graph): Promise<number> =>
+    (await measureLatencies([graph], options.threads))[0]?.median ?? NaN;
+  const result = await tickTock({
+    runtime: runtime(),
+    network: model.graph,
+    source,
+    config,
+    budget: options,
+    locked,
+    roundTo: options.roundTo,
+    threads: options.threads,
+    signal: context.signal,
+    stop: context.stop,
+    latency: latencyOf,
+    ...(options.resume ? { resume: (start) => unpackState(readNpz(checkpoint), key, start, checkpoint) } : {}),
+    save: (state) => writeNpz(checkpoint, packState(state, key)),
+    async onPoint(point, graph) {
+      const snapshot = options.snapshots && path.join(options.snapshots, `tick-${String(point.ticks).padStart(4, '0')}.onnx`);
+      if (snapshot) await writeOnnx(graph(), snapshot);
+      const told = snapshot ? { ...point, snapshot } : point;
+      context.log?.(describePoint(told));
+      context.onPoint?.(told);
+      return told;
+    },
+    onProgress: (done, total, message) => context.progress?.(done, total, 'steps', message),
+  });
+  const measured = await measureChange(model.graph, result.network, options, context);
+  const operation = pruneOperation(network, result.kept, 'gate-taylor', 'prune-1');
+  const plan = withOperation(emptyPlan(path.resolve(file), model.hash), operation);
+  await writeOnnx(result.network, options.output);
+  await rm(checkpoint, { force: true });
+  return {
+    ...measured,
+    maskedDifference: result.maskedDifference,
+    history: result.history,
+    plan,
+    ...(result.stopped ? { stopped: true } : {}),
+  };
+}
+
+/** What a checkpoint must have been made with. */
+function runKey(hash: string, options: TickTockFlags, config: TickTockConfig): string {
+  const { data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo } = options;
+  const stated = JSON.stringify([hash, data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, config]);
+  return createHash('sha256').update(stated).digest('hex');
+}
+
+const describePoint = (point: TickTockPoint): string =>
+  `${point.phase} ${point.ticks}: ${point.filters} filters, ${(point.macs / 1e6).toFixed(2)} M MACs, loss ${point.loss.toFixed(4)}, accuracy ${(100 * point.accuracy).toFixed(2)} %`;

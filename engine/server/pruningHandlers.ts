@@ -1,0 +1,25 @@
+import type { PruningRequests } from '../contract/tickTock';
+import type { Handlers, InJob, Notify } from './handlers';
+import { tickTockModel } from './operations/tickTock';
+
+/** Handlers of the pruning topic's requests. */
+export function pruningHandlers(inJob: InJob, notify: Notify): Pick<Handlers, keyof PruningRequests> {
+  const stops = new Map<string, AbortController>();
+  return {
+    'tickTock/run': async ({ job, path, ...options }) => {
+      const stop = new AbortController();
+      stops.set(job, stop);
+      try {
+        return await inJob(job, (context) =>
+          tickTockModel(path, options, { ...context, stop: stop.signal, onPoint: (point) => notify('tickTock/point', { job, point }) }),
+        );
+      } finally {
+        stops.delete(job);
+      }
+    },
+    'tickTock/stop': ({ job }) => {
+      stops.get(job)?.abort();
+      return Promise.resolve({ stopping: stops.has(job) });
+    },
+  };
+}
