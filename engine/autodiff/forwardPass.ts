@@ -59,16 +59,22 @@ export class ForwardPass {
   private emit(source: Node): void {
     const { prefix = '' } = this.options;
     const outputs = source.outputs.map((output) => (output ? prefix + output : ''));
-    const node = { ...source, name: prefix + source.name, inputs: source.inputs.map((input) => this.nameOf(input)), outputs };
+    const inputs = source.inputs.map((input) => this.nameOf(input));
+    const node = { ...source, source: undefined, name: prefix + source.name, inputs, outputs };
     if (this.state.training && node.op === 'BatchNormalization') this.emitted.set(source, this.pushBatchNorm(source, node));
     else if (node.op === 'Dropout') this.pushDropout(source, node);
     else this.emitted.set(source, this.push(node));
     if (prefix) source.outputs.forEach((output, i) => output && this.names.set(output, outputs[i] ?? ''));
   }
 
+  /** What a perturbation emits belongs to the pass, so that gradients find their way through it. */
   private perturb(value: string): void {
+    const { nodes } = this.state.builder.graph;
+    const before = nodes.length;
     const perturbed = this.options.perturb?.(value, this.nameOf(value));
-    if (perturbed !== undefined) this.names.set(value, perturbed);
+    if (perturbed === undefined) return;
+    this.names.set(value, perturbed);
+    this.nodes.push(...nodes.slice(before));
   }
 
   private push(node: Node): Node {
@@ -83,9 +89,16 @@ export class ForwardPass {
       .set('training_mode', { kind: 'int', value: 1 })
       .set('momentum', { kind: 'float', value: 0 });
     const outputs = [node.outputs[0] ?? '', `${node.name}/batch_mean`, `${node.name}/batch_var`];
-    const trained = this.push({ ...node, outputs, attributes });
+    const inputs = [...node.inputs.slice(0, 3), this.scratch(node.inputs[3] ?? ''), this.scratch(node.inputs[4] ?? '')];
+    const trained = this.push({ ...node, inputs, outputs, attributes });
     this.followStatistics(source, trained);
     return trained;
+  }
+
+  /** onnxruntime writes the batch statistics over the node's running ones, whoever else reads them; with momentum 0 their values do not matter. */
+  private scratch(running: string): string {
+    const { builder, statistics } = this.state;
+    return builder.emit('Neg', [statistics.get(running) ?? running]);
   }
 
   /** The running variance takes the unbiased batch variance, as PyTorch's does (ONNX takes the biased one). */
@@ -98,8 +111,8 @@ export class ForwardPass {
       const kept = builder.emit('Mul', [statistics.get(running) ?? running, builder.scalar(momentum)]);
       statistics.set(running, builder.emit('Add', [kept, builder.emit('Mul', [batch, builder.scalar((1 - momentum) * factor)])]));
     };
-    follow(node.inputs[3] ?? '', node.outputs[1] ?? '', 1);
-    follow(node.inputs[4] ?? '', node.outputs[2] ?? '', samples / Math.max(1, samples - 1));
+    follow(source.inputs[3] ?? '', node.outputs[1] ?? '', 1);
+    follow(source.inputs[4] ?? '', node.outputs[2] ?? '', samples / Math.max(1, samples - 1));
   }
 
   private pushDropout(source: Node, node: Node): void {

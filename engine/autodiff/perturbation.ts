@@ -35,6 +35,8 @@ export interface SiteContext {
   random(name: string, dims: readonly number[], distribution: Distribution): string;
   /** A float32 tensor that lives from step to step and starts as zeros. */
   state(name: string, dims: readonly number[]): string;
+  /** A state that has been made. */
+  stateOf(name: string): string;
   /** What the state holds in the next step. */
   setState(name: string, value: string): void;
   /** A scalar that tells the size of the perturbation in this step. */

@@ -110,6 +110,7 @@ export class TrainingPasses {
         return input;
       },
       state: (name, dims) => builder.input(`state/${named(name)}`, dims),
+      stateOf: (name) => `state/${named(name)}`,
       setState: (name, output) => void state.push({ input: `state/${named(name)}`, output, dims: builder.shape(output) }),
       report: (output) => void this.reports.set(site.layer, output),
     };

@@ -1,4 +1,5 @@
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
+import type { NoiseMagnitudes, NoiseOptions } from './noise';
 import type { SurgeryPlan } from './plan';
 import type { RobustnessRequests } from './robustness';
 import type { PruningEvents, PruningRequests } from './tickTock';
@@ -31,6 +32,7 @@ export interface TrainOptions extends DataOptions {
   readonly weightDecay?: number;
   readonly seed?: number;
   readonly augment?: boolean;
+  readonly noise?: NoiseOptions;
 }
 
 export interface EpochResult {
@@ -38,6 +40,8 @@ export interface EpochResult {
   readonly loss: number;
   readonly accuracy: number;
   readonly seconds: number;
+  /** Means over the epoch's steps. */
+  readonly noise?: NoiseMagnitudes;
 }
 
 export interface PruneBudget {
@@ -106,7 +110,15 @@ export interface EngineInfo {
 
 /** Notifications from the engine. */
 export interface EngineEvents extends PruningEvents {
-  'job/progress': { job: string; done: number; total: number; unit: string; message?: string; epoch?: EpochResult };
+  'job/progress': {
+    job: string;
+    done: number;
+    total: number;
+    unit: string;
+    message?: string;
+    epoch?: EpochResult;
+    noise?: NoiseMagnitudes;
+  };
   'engine/log': { level: 'info' | 'warn' | 'error'; message: string };
 }
 

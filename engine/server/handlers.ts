@@ -56,7 +56,12 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
         trainModel(
           path,
           { ...options, output },
-          { ...context, onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }) },
+          {
+            ...context,
+            onStep: (step, total, { loss, reports }) =>
+              running.progress(step, total, 'steps', { message: `loss ${loss.toFixed(3)}`, noise: Object.fromEntries(reports) }),
+            onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }),
+          },
         ),
       ),
   };

@@ -45,6 +45,8 @@ export interface EpochResult {
   readonly accuracy: number;
   readonly testLoss?: number;
   readonly seconds: number;
+  /** Mean over the steps of what the perturbation reports, by layer. */
+  readonly noise?: Readonly<Record<string, number>>;
 }
 
 /** Trains a copy of the network; the one given does not change. */
@@ -79,13 +81,14 @@ async function runEpoch(
 ): Promise<EpochResult> {
   const start = performance.now();
   const total = source.stepsPerEpoch * options.epochs;
-  const sums = { loss: 0, correct: 0, steps: 0 };
+  const sums = { loss: 0, correct: 0, steps: 0, noise: new Map<string, number>() };
   for await (const { x, y } of source.train(epoch)) {
     const step = epoch * source.stepsPerEpoch + sums.steps;
     const result = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal);
     sums.loss += result.loss;
     sums.correct += result.correct;
     sums.steps++;
+    for (const [layer, value] of result.reports) sums.noise.set(layer, (sums.noise.get(layer) ?? 0) + value);
     options.onStep?.(step + 1, total, result);
   }
   const seconds = (performance.now() - start) / 1000;
@@ -98,5 +101,6 @@ async function runEpoch(
     accuracy: test?.accuracy ?? trainAccuracy,
     ...(test ? { testLoss: test.loss } : {}),
     seconds,
+    ...(sums.noise.size > 0 ? { noise: Object.fromEntries([...sums.noise].map(([layer, sum]) => [layer, sum / sums.steps])) } : {}),
   };
 }

@@ -2,10 +2,11 @@ import { type Command, Option } from 'commander';
 import { trainModel } from '../../server/operations/train';
 import { SCHEDULES } from '../../training/schedule';
 import { runCommand } from '../io';
+import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOptions';
 import { type DataFlags, type JsonOption, addDataOptions, addJson, integer, nonNegative, positiveInteger } from '../options';
 import { formatPercent, formatTable } from '../table';
 
-interface TrainFlags extends DataFlags, JsonOption {
+interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   data: string;
   output: string;
   epochs: number;
@@ -32,12 +33,12 @@ export function defineTrain(program: Command): void {
     .option('--momentum <factor>', 'momentum of SGD', nonNegative, 0.9)
     .option('--nesterov', 'Nesterov momentum')
     .option('--weight-decay <factor>', 'weight decay', nonNegative, 5e-4)
-    .option('--seed <number>', 'seed of shuffling, augmentation and dropout', integer, 1)
+    .option('--seed <number>', 'seed of shuffling, augmentation, dropout and noise', integer, 1)
     .option('--augment', 'random crop and horizontal flip')
     .option('--resume', 'go on from the checkpoint beside the output');
-  addJson(command).action((model: string, options: TrainFlags) =>
+  addJson(addNoiseOptions(command)).action((model: string, options: TrainFlags) =>
     runCommand(options, async (io) => {
-      const result = await trainModel(model, { ...options, learningRate: options.lr }, io);
+      const result = await trainModel(model, { ...options, noise: noiseOptionsOf(options), learningRate: options.lr }, io);
       const rows = result.epochs.map((e) => [String(e.epoch), e.loss.toFixed(4), formatPercent(e.accuracy), `${e.seconds.toFixed(1)} s`]);
       return { document: result, text: `${formatTable(['epoch', 'loss', 'accuracy', 'time'], rows)}\nWrote ${options.output}` };
     }),

@@ -5,12 +5,13 @@ import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import { float32 } from '../../graph/tensor';
-import type { TrainerState } from '../../training/trainer';
+import type { StepResult, TrainerState } from '../../training/trainer';
 import { train } from '../../training/train';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { type DataFlags, openData, trainingSource } from './data';
 import { loadModel } from './loadModel';
+import { perturbationFor } from './noise';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
 
@@ -21,12 +22,14 @@ export interface TrainFlags extends Omit<TrainOptions, 'limit'>, DataFlags {
   readonly resume?: boolean;
 }
 
+/** `onStep` takes the place of `progress`. */
+interface TrainContext extends OperationContext {
+  onEpoch?(result: EpochResult): void;
+  onStep?(step: number, total: number, result: StepResult): void;
+}
+
 /** Trains a file and writes the result; a checkpoint beside the output after every epoch lets an interrupted run go on. */
-export async function trainModel(
-  file: string,
-  options: TrainFlags,
-  context: OperationContext & { onEpoch?(result: EpochResult): void } = {},
-): Promise<{ epochs: EpochResult[] }> {
+export async function trainModel(file: string, options: TrainFlags, context: TrainContext = {}): Promise<{ epochs: EpochResult[] }> {
   const { graph } = await loadModel(file);
   const data = await openData(options);
   data.notes.forEach((note) => context.log?.(note));
@@ -39,10 +42,14 @@ export async function trainModel(
     seed,
     optimiser: optimiserOf(options),
     schedule: { kind: schedule, rate: learningRate },
+    perturbation: perturbationFor(graph, options.noise, data, options),
     threads: options.threads,
     signal: context.signal,
     resume,
-    onStep: (step, total, { loss }) => context.progress?.(step, total, 'steps', `loss ${loss.toFixed(3)}`),
+    onStep(step, total, result) {
+      if (context.onStep) context.onStep(step, total, result);
+      else context.progress?.(step, total, 'steps', `loss ${result.loss.toFixed(3)}`);
+    },
     onEpoch(epoch, trainer) {
       context.onEpoch?.(epoch);
       context.log?.(
