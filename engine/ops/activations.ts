@@ -2,6 +2,7 @@ import { type AttributeValue, floatOf } from '../graph/graph';
 import { Calculator } from './calculator';
 import type { CouplingContext, GradientContext, GradientRule, OpRecord, ShapeRule } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, elementwiseCoupling, normaliseAxis, sameAsInput, tieBroadcast } from './shapeHelpers';
+import { activationLowerings } from './tfjs/activations';
 
 /** Makes a gradient rule from the derivative at x (value y), times the arriving gradient. */
 function derivative(rule: (c: Calculator, x: string, y: string, context: GradientContext) => string): GradientRule {
@@ -27,7 +28,7 @@ const activation = (op: string, gradient: OpRecord['gradient'], since = 1): OpRe
   gradient,
   macs: 'none',
   coupling: elementwiseCoupling,
-  tfjs: NO_TFJS,
+  tfjs: activationLowerings[op] ?? NO_TFJS,
 });
 
 const attribute = (context: GradientContext, name: string, fallback: number): number => floatOf(context.node, name, fallback);

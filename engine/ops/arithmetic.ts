@@ -2,6 +2,7 @@ import { type Dim, addDims, divDims, isKnown, mulDims } from '../graph/dims';
 import { Calculator } from './calculator';
 import type { GradientContext, GradientRule, KnownValue, OpRecord, ShapeContext, ShapeRule } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, broadcastCoupling, broadcastRule, elementwiseCoupling, sameAsInput } from './shapeHelpers';
+import { arithmeticLowerings } from './tfjs/arithmetic';
 
 /** Folds shape arithmetic on two known integer values of equal size or with a scalar. */
 function foldBinary(context: ShapeContext, combine: (a: Dim, b: Dim) => Dim): void {
@@ -32,7 +33,7 @@ function binary(op: string, gradient: OpRecord['gradient'], combine?: (a: Dim, b
     gradient,
     macs: 'none',
     coupling: broadcastCoupling,
-    tfjs: NO_TFJS,
+    tfjs: arithmeticLowerings[op] ?? NO_TFJS,
   };
 }
 
@@ -151,7 +152,7 @@ function unary(op: string, derivative: Derivative | 'zero', fold?: (a: Dim) => D
     gradient,
     macs: 'none',
     coupling: elementwiseCoupling,
-    tfjs: NO_TFJS,
+    tfjs: arithmeticLowerings[op] ?? NO_TFJS,
   };
 }
 

@@ -1,7 +1,8 @@
 import { floatOf, intOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import type { CouplingContext, GradientContext, OpRecord, ShapeContext } from './opRecord';
-import { NO_TFJS, inputType } from './shapeHelpers';
+import { inputType } from './shapeHelpers';
+import { batchNormLowering } from './tfjs/normalization';
 
 function shape(context: ShapeContext) {
   const x = context.shape(0);
@@ -109,5 +110,5 @@ export const batchNormalization: OpRecord = {
   gradient,
   macs: 'none',
   coupling,
-  tfjs: NO_TFJS,
+  tfjs: batchNormLowering,
 };

@@ -2,13 +2,13 @@ import type { Dim } from '../graph/dims';
 import { Calculator } from './calculator';
 import type { GradientContext, KnownValue, OpRecord, ShapeContext, ShapeRule } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, broadcastCoupling, broadcastRule, broadcastShapes, elementwiseCoupling } from './shapeHelpers';
+import { comparisonLowerings } from './tfjs/arithmetic';
 
 const common = {
   domain: '',
   outputs: [1, 1],
   macs: 'none',
   coupling: broadcastCoupling,
-  tfjs: NO_TFJS,
   gradient: NOT_DIFFERENTIABLE,
 } as const;
 
@@ -35,7 +35,7 @@ function comparison(op: string, test: (a: number, b: number) => boolean): OpReco
       });
     return broadcastRule('bool')(context);
   };
-  return { ...common, op, opsets: [7, 99], inputs: [2, 2], shape };
+  return { ...common, op, tfjs: comparisonLowerings[op] ?? NO_TFJS, opsets: [7, 99], inputs: [2, 2], shape };
 }
 
 const pick = (value: KnownValue, i: number): Dim => value.elements[value.elements.length === 1 ? 0 : i] ?? '?';
@@ -44,6 +44,7 @@ function unaryTest(op: string, inputs: readonly [number, number] = [1, 1]): OpRe
   return {
     ...common,
     op,
+    tfjs: comparisonLowerings[op] ?? NO_TFJS,
     opsets: [1, 99],
     inputs,
     shape: (context) => [{ type: 'bool', shape: context.shape(0) }],
@@ -78,7 +79,15 @@ function whereGradient(context: GradientContext): (string | undefined)[] {
   ];
 }
 
-const where: OpRecord = { ...common, op: 'Where', opsets: [9, 99], inputs: [3, 3], shape: whereShape, gradient: whereGradient };
+const where: OpRecord = {
+  ...common,
+  op: 'Where',
+  tfjs: comparisonLowerings.Where ?? NO_TFJS,
+  opsets: [9, 99],
+  inputs: [3, 3],
+  shape: whereShape,
+  gradient: whereGradient,
+};
 
 export const comparisonRecords: readonly OpRecord[] = [
   ...Object.entries(TESTS).map(([op, test]) => comparison(op, test)),

@@ -3,7 +3,8 @@ import { type Node, intOf, intsOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import { convGradient } from './convGradient';
 import type { CostContext, CouplingContext, OpRecord, ShapeContext } from './opRecord';
-import { NO_TFJS, inputType, resolveWindow, windowAttributes, windowOutput } from './shapeHelpers';
+import { inputType, resolveWindow, windowAttributes, windowOutput } from './shapeHelpers';
+import { convLowering } from './tfjs/convolution';
 
 function kernelOf(node: Node, weight: Shape | undefined): readonly number[] | undefined {
   const stated = intsOf(node, 'kernel_shape');
@@ -62,5 +63,5 @@ export const conv: OpRecord = {
     const groups = intOf(context.node, 'group', 1);
     if (kept && groups > 1 && perGroup === 1) context.setAttribute('group', kept.length);
   },
-  tfjs: NO_TFJS,
+  tfjs: convLowering,
 };

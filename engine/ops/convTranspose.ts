@@ -2,7 +2,8 @@ import { type Dim, isKnown } from '../graph/dims';
 import { intOf, intsOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import type { CouplingContext, GradientContext, OpRecord, ShapeContext } from './opRecord';
-import { NO_TFJS, inputType, windowAttributes } from './shapeHelpers';
+import { inputType, windowAttributes } from './shapeHelpers';
+import { convTransposeLowering } from './tfjs/convolution';
 
 function transposeShape(context: ShapeContext) {
   const [x, w] = [context.shape(0), context.shape(1)];
@@ -111,5 +112,5 @@ export const convTranspose: OpRecord = {
   gradient: transposeGradient,
   macs: (context) => elementCount(context.inputShape(0)) * elementCount(context.inputShape(1).slice(1)),
   coupling: transposeCoupling,
-  tfjs: NO_TFJS,
+  tfjs: convTransposeLowering,
 };

@@ -2,7 +2,8 @@ import { type Dim, isKnown } from '../graph/dims';
 import { floatOf, intOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import type { CouplingContext, GradientContext, OpRecord, ShapeContext } from './opRecord';
-import { NO_TFJS, broadcastShapes, inputType, tieBroadcast } from './shapeHelpers';
+import { broadcastShapes, inputType, tieBroadcast } from './shapeHelpers';
+import { gemmLowering, matMulLowering } from './tfjs/matrices';
 
 function gemmShape(context: ShapeContext) {
   const [a, b] = [context.shape(0), context.shape(1)];
@@ -56,7 +57,7 @@ export const gemm: OpRecord = {
   gradient: gemmGradient,
   macs: (context) => elementCount(context.outputShape(0)) * (context.inputShape(0)[intOf(context.node, 'transA', 0) ? 0 : 1] ?? 1),
   coupling: gemmCoupling,
-  tfjs: NO_TFJS,
+  tfjs: gemmLowering,
 };
 
 const isTransposed = (node: { attributes: ReadonlyMap<string, unknown> } & Parameters<typeof intOf>[0], name: string): boolean =>
@@ -170,7 +171,7 @@ export const matMul: OpRecord = {
   gradient: matMulGradient,
   macs: matMulMacs,
   coupling: matMulCoupling,
-  tfjs: NO_TFJS,
+  tfjs: matMulLowering,
 };
 
 /** MatMul with alpha and transposes of the last two axes (onnxruntime's contrib operators). */

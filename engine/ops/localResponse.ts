@@ -2,7 +2,8 @@ import { floatOf, intOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import type { GradientContext, OpRecord } from './opRecord';
 import { unsupported } from './opRecord';
-import { NO_TFJS, sameAsInput } from './shapeHelpers';
+import { sameAsInput } from './shapeHelpers';
+import { localResponseLowering } from './tfjs/normalization';
 
 /** Local response normalisation over neighbouring channels (Krizhevsky et al. 2012, section 3.3). */
 export const localResponse: OpRecord = {
@@ -12,7 +13,7 @@ export const localResponse: OpRecord = {
   inputs: [1, 1],
   outputs: [1, 1],
   macs: 'none',
-  tfjs: NO_TFJS,
+  tfjs: localResponseLowering,
   shape: sameAsInput,
   /** dx = g s^-beta - 2 alpha beta / n x sum(g x s^(-beta - 1)), s = bias + alpha/n sum(x^2) over a window of channels. */
   gradient(context) {

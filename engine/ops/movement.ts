@@ -4,8 +4,9 @@ import { elementCount, int64, numbersOf } from '../graph/tensor';
 import type { CouplingContext, GradientContext, KnownValue, OpRecord, RewriteContext, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, inputType, normaliseAxis } from './shapeHelpers';
+import { movementLowerings } from './tfjs/movement';
 
-const common = { domain: '', opsets: [1, 99], outputs: [1, 1], macs: 'none', tfjs: NO_TFJS } as const;
+const common = { domain: '', opsets: [1, 99], outputs: [1, 1], macs: 'none' } as const;
 
 const knownNumbers = (context: ShapeContext, i: number): readonly number[] | undefined => {
   const elements = context.known(i)?.elements;
@@ -30,7 +31,7 @@ function pickKnown(known: KnownValue, dims: readonly number[], from: (at: readon
 const permutation = (node: Parameters<typeof intsOf>[0], rank: number): readonly number[] =>
   intsOf(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
 
-const transpose: OpRecord = {
+const transpose: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Transpose',
   inputs: [1, 1],
@@ -62,7 +63,7 @@ const axisOf = (context: { node: Parameters<typeof intOf>[0] }, rank: number, fa
 /** Where each input begins along the axis. */
 const offsetsOf = (sizes: readonly number[]): number[] => sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
 
-const concat: OpRecord = {
+const concat: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Concat',
   inputs: [1, Infinity],
@@ -109,7 +110,7 @@ function splitSizes(stated: readonly number[] | undefined, total: Dim, parts: nu
   return Array.from({ length: parts }, (_, i) => Math.max(0, Math.min(part, total - i * part)));
 }
 
-const split: OpRecord = {
+const split: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Split',
   inputs: [1, 2],
@@ -189,7 +190,7 @@ const staticSlices = (context: GradientContext | CouplingContext, shape: readonl
     return tensor && numbersOf(tensor);
   });
 
-const slice: OpRecord = {
+const slice: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Slice',
   inputs: [1, 5],
@@ -280,7 +281,7 @@ function rewriteSlice(context: RewriteContext): void {
   }
 }
 
-const gather: OpRecord = {
+const gather: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Gather',
   inputs: [2, 2],
@@ -349,7 +350,7 @@ function padShape(context: ShapeContext) {
   ];
 }
 
-const pad: OpRecord = {
+const pad: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Pad',
   inputs: [1, 4],
@@ -394,7 +395,7 @@ const pad: OpRecord = {
   },
 };
 
-const tile: OpRecord = {
+const tile: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Tile',
   inputs: [2, 2],
@@ -443,7 +444,7 @@ function aspectScale(x: Shape, sizes: readonly Dim[], axes: readonly number[], p
 }
 
 /** Nearest by whole factors: sum of the copies. */
-const resize: OpRecord = {
+const resize: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Resize',
   inputs: [1, 4],
@@ -474,7 +475,7 @@ const resize: OpRecord = {
   },
 };
 
-const depthToSpace = (op: string, toSpace: boolean): OpRecord => ({
+const depthToSpace = (op: string, toSpace: boolean): Omit<OpRecord, 'tfjs'> => ({
   ...common,
   op,
   inputs: [1, 1],
@@ -501,7 +502,7 @@ const depthToSpace = (op: string, toSpace: boolean): OpRecord => ({
   coupling: unsupported('it mixes channels with positions'),
 });
 
-const oneHot: OpRecord = {
+const oneHot: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'OneHot',
   inputs: [3, 3],
@@ -518,7 +519,7 @@ const oneHot: OpRecord = {
 };
 
 /** x[..., index[...], ...] along an axis, by index of the same rank. */
-const gatherElements: OpRecord = {
+const gatherElements: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'GatherElements',
   inputs: [2, 2],
@@ -533,7 +534,7 @@ const gatherElements: OpRecord = {
   coupling: unsupported('it picks elements by computed indices'),
 };
 
-const scatterElements: OpRecord = {
+const scatterElements: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'ScatterElements',
   inputs: [3, 3],
@@ -542,7 +543,7 @@ const scatterElements: OpRecord = {
   coupling: unsupported('it writes to computed indices'),
 };
 
-const topK: OpRecord = {
+const topK: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'TopK',
   inputs: [1, 2],
@@ -562,7 +563,7 @@ const topK: OpRecord = {
   coupling: unsupported('it orders the values'),
 };
 
-export const movementRecords: readonly OpRecord[] = [
+const records: readonly Omit<OpRecord, 'tfjs'>[] = [
   transpose,
   concat,
   split,
@@ -579,3 +580,5 @@ export const movementRecords: readonly OpRecord[] = [
   scatterElements,
   topK,
 ];
+
+export const movementRecords: readonly OpRecord[] = records.map((record) => ({ ...record, tfjs: movementLowerings[record.op] ?? NO_TFJS }));

@@ -4,8 +4,9 @@ import { Calculator } from './calculator';
 import type { CouplingContext, GradientContext, OpRecord, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
 import { NO_TFJS, inputType, normaliseAxis, sameAsInput, tieBroadcast } from './shapeHelpers';
+import { normalizationLowerings } from './tfjs/normalization';
 
-const common = { domain: '', opsets: [1, 99], macs: 'none', tfjs: NO_TFJS } as const;
+const common = { domain: '', opsets: [1, 99], macs: 'none' } as const;
 
 interface Normalised {
   readonly inverse: string;
@@ -40,7 +41,7 @@ function layerShape(context: ShapeContext) {
   return [{ type, shape: x }, statistics, statistics].slice(0, Math.max(1, context.node.outputs.length));
 }
 
-const layerNormalization: OpRecord = {
+const layerNormalization: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'LayerNormalization',
   inputs: [2, 3],
@@ -71,7 +72,7 @@ const layerNormalization: OpRecord = {
   },
 };
 
-const instanceNormalization: OpRecord = {
+const instanceNormalization: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'InstanceNormalization',
   inputs: [3, 3],
@@ -98,7 +99,7 @@ const instanceNormalization: OpRecord = {
   },
 };
 
-const groupNormalization: OpRecord = {
+const groupNormalization: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'GroupNormalization',
   inputs: [3, 3],
@@ -108,4 +109,9 @@ const groupNormalization: OpRecord = {
   coupling: unsupported('it normalises over groups of channels'),
 };
 
-export const normalizationRecords: readonly OpRecord[] = [layerNormalization, instanceNormalization, groupNormalization];
+const records: readonly Omit<OpRecord, 'tfjs'>[] = [layerNormalization, instanceNormalization, groupNormalization];
+
+export const normalizationRecords: readonly OpRecord[] = records.map((record) => ({
+  ...record,
+  tfjs: normalizationLowerings[record.op] ?? NO_TFJS,
+}));

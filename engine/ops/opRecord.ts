@@ -153,17 +153,39 @@ export type RewriteRule = (context: RewriteContext) => void;
 /** Minimal view of tfjs-core that lowerings use; the runtime passes the loaded module. */
 export type TfjsModule = typeof import('@tensorflow/tfjs-core');
 
+export type TfjsTensor = import('@tensorflow/tfjs-core').Tensor;
+
+/**
+ * What a lowering sees of one node. Tensors that it makes and does not return are disposed by the caller.
+ * tfjs has three element types: float32 (all floats), int32 (all integers) and bool.
+ */
 export interface LoweringContext {
   readonly tf: TfjsModule;
   readonly node: Node;
   readonly opset: number;
-  /** Input tensors; undefined where absent. Layout as in ONNX (NCHW). */
-  readonly inputs: readonly (import('@tensorflow/tfjs-core').Tensor | undefined)[];
-  /** Elements of an input as numbers (shapes, axes). */
-  numbers(i: number): readonly number[] | undefined;
+  /** Whether optional input `i` is given. */
+  has(i: number): boolean;
+  /** Input `i` with its axes in ONNX's order. */
+  input(i: number): TfjsTensor;
+  /** Input `i` as [N, ..., C], the order of tfjs's convolutions and pools. Each value is converted at most once. */
+  channelsLast(i: number): TfjsTensor;
+  /** The orders in which input `i` is at hand without a conversion. */
+  forms(i: number): { readonly plain: boolean; readonly channelsLast: boolean };
+  /** Shape of input `i` in ONNX's order. */
+  shape(i: number): readonly number[];
+  /** ONNX's element type of input or output `i`. */
+  type(i: number): ElementType;
+  outputType(i: number): ElementType;
+  /** Elements of an input as numbers (shapes, axes); those of constants are exact beyond 32 bits. */
+  numbers(i: number): readonly number[];
+  fail(reason: string): never;
 }
 
-export type TfjsLowering = (context: LoweringContext) => import('@tensorflow/tfjs-core').Tensor[];
+/** An output in ONNX's order, or with its channel axis (1) last. */
+export type TfjsResult = TfjsTensor | { readonly channelsLast: TfjsTensor };
+
+/** Computes a node's outputs with tfjs kernels. */
+export type TfjsLowering = (context: LoweringContext) => TfjsResult | readonly TfjsResult[];
 
 /** Everything Scalpel knows of one operator. */
 export interface OpRecord {

@@ -1,9 +1,11 @@
 import type { Dim } from '../graph/dims';
 import { intOf, intsOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
-import type { CouplingContext, GradientContext, GradientRule, OpRecord, ShapeContext } from './opRecord';
+import type { CouplingContext, GradientContext, GradientRule, OpRecord, ShapeContext, TfjsLowering } from './opRecord';
 import { unsupported } from './opRecord';
 import { NO_TFJS, type Window, inputType, resolveWindow, windowAttributes, windowOutput } from './shapeHelpers';
+import { averagePoolLowering, lpPoolLowering, maxPoolLowering } from './tfjs/pooling';
+import { globalAverage, globalMaximum, globalNorm } from './tfjs/reduction';
 
 function poolShape(context: ShapeContext) {
   const x = context.shape(0);
@@ -120,6 +122,15 @@ const globalMaxGradient: GradientRule = (context) => {
   return [context.emit('Mul', [hit, context.emit('Div', [g, ties])])];
 };
 
+const LOWERINGS: Readonly<Record<string, TfjsLowering>> = {
+  MaxPool: maxPoolLowering,
+  AveragePool: averagePoolLowering,
+  LpPool: lpPoolLowering,
+  GlobalAveragePool: globalAverage,
+  GlobalMaxPool: globalMaximum,
+  GlobalLpPool: globalNorm,
+};
+
 const pool = (op: string, gradient: OpRecord['gradient'], outputs: number): OpRecord => ({
   op,
   domain: '',
@@ -130,7 +141,7 @@ const pool = (op: string, gradient: OpRecord['gradient'], outputs: number): OpRe
   gradient,
   macs: 'none',
   coupling: poolCoupling,
-  tfjs: NO_TFJS,
+  tfjs: LOWERINGS[op] ?? NO_TFJS,
 });
 
 const globalPool = (op: string, gradient: OpRecord['gradient']): OpRecord => ({ ...pool(op, gradient, 1), shape: globalShape });

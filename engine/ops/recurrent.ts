@@ -3,6 +3,7 @@ import { intOf, stringOf } from '../graph/graph';
 import type { CostContext, CouplingContext, OpRecord, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
 import { NO_TFJS, inputType } from './shapeHelpers';
+import { recurrentLowerings } from './tfjs/recurrent';
 
 /** X [T, N, F] (layout 1: [N, T, F]), W [D, G H, F], R [D, G H, H]; Y [T, D, N, H], final states [D, N, H]. */
 function recurrentShape(gates: number) {
@@ -43,7 +44,7 @@ const recurrent = (op: string, gates: number, outputs: number): OpRecord => ({
   gradient: unsupported('recurrent operators cannot be trained by this version; export the network unrolled'),
   macs: recurrentMacs,
   coupling: recurrentCoupling,
-  tfjs: NO_TFJS,
+  tfjs: recurrentLowerings[op] ?? NO_TFJS,
 });
 
 export const recurrentRecords: readonly OpRecord[] = [recurrent('LSTM', 4, 3), recurrent('GRU', 3, 2), recurrent('RNN', 1, 2)];

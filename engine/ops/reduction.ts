@@ -4,6 +4,7 @@ import { numbersOf } from '../graph/tensor';
 import { Calculator } from './calculator';
 import type { CouplingContext, GradientContext, GradientRule, OpRecord, ShapeContext } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, inputType, normaliseAxis } from './shapeHelpers';
+import { reductionLowerings } from './tfjs/reduction';
 
 /** Axes as attribute (ReduceSum before opset 13, the others before 18) or as input; undefined when they are not known. */
 function axesOf(node: Node, rank: number, input: readonly number[] | undefined): readonly number[] | undefined {
@@ -99,7 +100,7 @@ function reduction(op: string, rule: (r: Reduced) => string): OpRecord {
     gradient: reduced(rule),
     macs: 'none',
     coupling: reduceCoupling,
-    tfjs: NO_TFJS,
+    tfjs: reductionLowerings[op] ?? NO_TFJS,
   };
 }
 

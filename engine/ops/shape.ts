@@ -4,8 +4,9 @@ import { type ElementType, elementCount, int64, numbersOf } from '../graph/tenso
 import type { CouplingContext, GradientRule, KnownValue, OpRecord, RewriteContext, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
 import { NO_TFJS, NOT_DIFFERENTIABLE, elementwiseCoupling, inputType, normaliseAxis, sameAsInput, tieBroadcast } from './shapeHelpers';
+import { shapeLowerings } from './tfjs/shape';
 
-const common = { domain: '', opsets: [1, 99], outputs: [1, 1], macs: 'none', tfjs: NO_TFJS } as const;
+const common = { domain: '', opsets: [1, 99], outputs: [1, 1], macs: 'none' } as const;
 
 /** Back to the shape of the input. */
 const reshapeBack: GradientRule = (context) => {
@@ -127,7 +128,7 @@ function reshapeRewrite(context: RewriteContext): void {
   if (sizes.some((d, i) => d !== stated[i]) && (zeros === 0 || before.length > 0)) context.setConstant(1, int64([sizes.length], sizes));
 }
 
-const reshape: OpRecord = {
+const reshape: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Reshape',
   inputs: [1, 2],
@@ -137,7 +138,7 @@ const reshape: OpRecord = {
   rewrite: reshapeRewrite,
 };
 
-const flatten: OpRecord = {
+const flatten: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Flatten',
   inputs: [1, 1],
@@ -156,7 +157,7 @@ function axesInput(context: ShapeContext): readonly number[] | undefined {
   return intsOf(context.node, 'axes') ?? (known?.every(isKnown) ? known : undefined);
 }
 
-const squeeze: OpRecord = {
+const squeeze: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Squeeze',
   inputs: [1, 2],
@@ -172,7 +173,7 @@ const squeeze: OpRecord = {
   coupling: reshapeCoupling,
 };
 
-const unsqueeze: OpRecord = {
+const unsqueeze: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Unsqueeze',
   inputs: [1, 2],
@@ -190,7 +191,7 @@ const unsqueeze: OpRecord = {
   coupling: reshapeCoupling,
 };
 
-const shapeOp: OpRecord = {
+const shapeOp: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Shape',
   inputs: [1, 1],
@@ -206,7 +207,7 @@ const shapeOp: OpRecord = {
   coupling: (context) => context.inputShape(0).forEach((_, i) => context.free(context.in(0, i))),
 };
 
-const size: OpRecord = {
+const size: Omit<OpRecord, 'tfjs'> = {
   ...shapeOp,
   op: 'Size',
   shape(context) {
@@ -231,7 +232,7 @@ function expandShape(context: ShapeContext) {
   return [{ type, shape }];
 }
 
-const expand: OpRecord = {
+const expand: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Expand',
   inputs: [2, 2],
@@ -260,7 +261,7 @@ const expand: OpRecord = {
   },
 };
 
-const constant: OpRecord = {
+const constant: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Constant',
   inputs: [0, 0],
@@ -290,7 +291,7 @@ const constant: OpRecord = {
   coupling: unsupported('a constant that is not an initializer keeps its size'),
 };
 
-const constantOfShape: OpRecord = {
+const constantOfShape: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'ConstantOfShape',
   inputs: [1, 1],
@@ -311,7 +312,7 @@ const constantOfShape: OpRecord = {
   coupling: unsupported('its size is computed'),
 };
 
-const identity: OpRecord = {
+const identity: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Identity',
   inputs: [1, 1],
@@ -353,7 +354,7 @@ const CAST_TYPES: Readonly<Record<number, ElementType>> = {
 };
 const FLOATS: ReadonlySet<ElementType> = new Set(['float32', 'float64', 'float16', 'bfloat16']);
 
-const cast: OpRecord = {
+const cast: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Cast',
   inputs: [1, 1],
@@ -375,7 +376,7 @@ const cast: OpRecord = {
   coupling: elementwiseCoupling,
 };
 
-const castLike: OpRecord = {
+const castLike: Omit<OpRecord, 'tfjs'> = {
   ...cast,
   op: 'CastLike',
   inputs: [2, 2],
@@ -383,7 +384,7 @@ const castLike: OpRecord = {
   gradient: (context) => [context.outputGradient(0)],
 };
 
-const range: OpRecord = {
+const range: Omit<OpRecord, 'tfjs'> = {
   ...common,
   op: 'Range',
   inputs: [3, 3],
@@ -400,7 +401,7 @@ const range: OpRecord = {
   coupling: unsupported('its size is computed'),
 };
 
-export const shapeRecords: readonly OpRecord[] = [
+const records: readonly Omit<OpRecord, 'tfjs'>[] = [
   reshape,
   flatten,
   squeeze,
@@ -415,3 +416,5 @@ export const shapeRecords: readonly OpRecord[] = [
   castLike,
   range,
 ];
+
+export const shapeRecords: readonly OpRecord[] = records.map((record) => ({ ...record, tfjs: shapeLowerings[record.op] ?? NO_TFJS }));

@@ -12,6 +12,11 @@ export interface CompileOptions {
   readonly device?: string;
   /** Graph optimisations of the backend; 'all' by default. */
   readonly optimisation?: 'none' | 'basic' | 'extended' | 'all';
+  /**
+   * Outputs that become an input of the next run, as input by output (weights, state of an optimiser). A program that has `resident` keeps them
+   * on the device: they are neither fed nor returned. The others ignore it.
+   */
+  readonly carry?: ReadonlyMap<string, string>;
 }
 
 export interface RunOptions {
@@ -19,6 +24,14 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Tensors that outputs are written into, by output name; the result holds the same objects. */
   readonly into?: ReadonlyMap<string, Tensor>;
+}
+
+/** Values that stay on the device from run to run, by the name of the input that they are. */
+export interface Resident {
+  /** Copies values to the device. */
+  write(values: ReadonlyMap<string, Tensor>): Promise<void>;
+  /** Copies all of them back. */
+  read(): Promise<Map<string, Tensor>>;
 }
 
 /** A compiled graph. Runs of one program do not overlap. */
@@ -29,6 +42,7 @@ export interface Program {
   run(feeds: ReadonlyMap<string, Tensor>, options?: RunOptions): Promise<Map<string, Tensor>>;
   /** Milliseconds by operator type over all runs, when compiled with `profile`; ends the profiling. */
   profile?(): Map<string, number>;
+  readonly resident?: Resident;
   dispose(): void;
 }
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
@@ -53,3 +54,19 @@ export const conformanceIndex = (): { readonly [name: string]: unknown } | undef
   const file = sharedFile('onnx-conformance', 'index.json');
   return file ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : undefined;
 };
+
+export function feedsOf({ inputs }: ConformanceCase, names: readonly string[]): Map<string, Tensor> {
+  return new Map(names.flatMap((name, i) => (inputs[i] ? [[name, inputs[i]] as const] : [])));
+}
+
+/** Equal but for rounding; NaN equals only NaN. */
+export function assertSame(actual: Tensor | undefined, expected: Tensor): void {
+  assert.deepEqual(actual?.dims, expected.dims);
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, e] = [Number(actual.data[i]), Number(expected.data[i])];
+    assert.ok(
+      a === e || (Number.isNaN(a) && Number.isNaN(e)) || Math.abs(a - e) <= 1e-3 * Math.abs(e) + 1e-5,
+      `element ${i} is ${a}, not ${e}`,
+    );
+  }
+}

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { parseOnnx } from '../../../engine/formats/onnx/readOnnx';
-import type { Tensor } from '../../../engine/graph/tensor';
 import { inferShapes } from '../../../engine/ops/inferShapes';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
-import { type ConformanceCase, conformanceCases } from '../../support/conformance';
+import { assertSame, conformanceCases, feedsOf } from '../../support/conformance';
 
 /** Where onnxruntime 1.30 itself does not agree with ONNX: it refuses batch-first recurrent networks, draws its own dropout, and aligns corners otherwise. */
 const DISAGREES = new Set([
@@ -19,21 +18,6 @@ const DISAGREES = new Set([
 ]);
 
 const cases = conformanceCases();
-
-function feedsOf({ inputs }: ConformanceCase, names: readonly string[]): Map<string, Tensor> {
-  return new Map(names.flatMap((name, i) => (inputs[i] ? [[name, inputs[i]] as const] : [])));
-}
-
-function assertSame(actual: Tensor | undefined, expected: Tensor): void {
-  assert.deepEqual(actual?.dims, expected.dims);
-  for (let i = 0; i < expected.data.length; i++) {
-    const [a, e] = [Number(actual.data[i]), Number(expected.data[i])];
-    assert.ok(
-      a === e || (Number.isNaN(a) && Number.isNaN(e)) || Math.abs(a - e) <= 1e-3 * Math.abs(e) + 1e-5,
-      `element ${i} is ${a}, not ${e}`,
-    );
-  }
-}
 
 if (cases.length > 0)
   describe("ONNX's operator tests", () => {

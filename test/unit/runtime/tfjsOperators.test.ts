@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { parseOnnx } from '../../../engine/formats/onnx/readOnnx';
+import { isUnsupported } from '../../../engine/ops/opRecord';
+import { allRecords } from '../../../engine/ops/opTable';
+import { assertSame, conformanceCases, feedsOf } from '../../support/conformance';
+import { checkGradients, gradientCases } from '../../support/gradientCases';
+import { held, tensorFlow } from '../../support/tensorFlow';
+
+/** They draw random masks, which no two runtimes share. */
+const LEFT_OUT = new Set([
+  'test_training_dropout',
+  'test_training_dropout_default',
+  'test_training_dropout_default_mask',
+  'test_training_dropout_mask',
+]);
+
+describe('the TensorFlow runtime', () => {
+  it('has a lowering for every operator that has no reason against it', () => {
+    const without = allRecords().filter((r) => isUnsupported(r.tfjs));
+    assert.deepEqual(
+      without.map((r) => r.op),
+      [],
+    );
+  });
+
+  const cases = conformanceCases().filter(({ name }) => !LEFT_OUT.has(name));
+  for (const c of cases)
+    it(`${c.name} agrees with ONNX`, async () => {
+      const graph = parseOnnx(c.model, c.name);
+      const before = held();
+      const program = await tensorFlow.compile(graph);
+      try {
+        const result = await program.run(
+          feedsOf(
+            c,
+            graph.inputs.map((i) => i.name),
+          ),
+        );
+        graph.outputs.forEach(({ name }, i) => {
+          const expected = c.outputs[i];
+          if (expected) assertSame(result.get(name), expected);
+        });
+      } finally {
+        program.dispose();
+      }
+      assert.deepEqual(held(), before);
+    });
+
+  for (const [index, c] of gradientCases.entries()) it(`${c.name} (${index}) has PyTorch's gradients`, () => checkGradients(tensorFlow, c));
+});
