@@ -28,6 +28,7 @@ export interface TrainOptions {
   /** Parameters whose |dL/dp * p| the trainer sums (`Trainer.saliency`). */
   readonly saliency?: readonly string[];
   readonly threads?: number;
+  readonly device?: string;
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */
   readonly resume?: { readonly epoch: number; readonly state: TrainerState };
@@ -91,6 +92,7 @@ async function runEpoch(
     for (const [layer, value] of result.reports) sums.noise.set(layer, (sums.noise.get(layer) ?? 0) + value);
     options.onStep?.(step + 1, total, result);
   }
+  await trainer.sync();
   const seconds = (performance.now() - start) / 1000;
   const trainAccuracy = sums.correct / (sums.steps * options.batch);
   const test = source.test ? await evaluate(runtime, trainer.weights(), source.test(), options) : undefined;

@@ -21,6 +21,8 @@ export interface TrainerOptions {
   /** Parameters whose |dL/dp * p| are summed over the steps. */
   readonly saliency?: readonly string[];
   readonly threads?: number;
+  /** Device of the runtime; its default when left out. */
+  readonly device?: string;
   readonly profile?: boolean;
 }
 
@@ -46,6 +48,8 @@ export class Trainer {
   private readonly scalars: Map<string, Tensor & { data: Float32Array }>;
   private readonly results: Map<string, Tensor>;
   private readonly saliencySums: ReadonlyMap<string, Float64Array>;
+  /** How the host's weights and state stand to those that the program keeps on its device, if it does. */
+  private host: 'ahead' | 'equal' | 'behind' = 'ahead';
 
   private constructor(
     private readonly network: Graph,
@@ -74,7 +78,12 @@ export class Trainer {
 
   static async create(runtime: Runtime, network: Graph, options: TrainerOptions): Promise<Trainer> {
     const compiled = buildTrainingGraph(network, { ...options, training: true });
-    const program = await runtime.compile(compiled.graph, { threads: options.threads, profile: options.profile });
+    const program = await runtime.compile(compiled.graph, {
+      threads: options.threads,
+      profile: options.profile,
+      device: options.device,
+      carry: carried(compiled),
+    });
     const current = initialState(compiled.state);
     for (const name of compiled.updated.keys()) current.set(name, copyTensor(network.initializers.get(name) as Tensor));
     const next = new Map(
@@ -92,9 +101,13 @@ export class Trainer {
     const { compiled } = this;
     this.setScalars(learningRate);
     this.draw();
-    const feeds = new Map<string, Tensor>([...this.current, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
-    await this.program.run(feeds, { signal, into: this.outputTensors() });
-    [this.current, this.next] = [this.next, this.current];
+    const { resident } = this.program;
+    if (resident && this.host === 'ahead') await resident.write(this.current);
+    const held = resident ? [] : this.current;
+    const feeds = new Map<string, Tensor>([...held, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
+    await this.program.run(feeds, { signal, into: resident ? this.results : this.outputTensors() });
+    if (resident) this.host = 'behind';
+    else [this.current, this.next] = [this.next, this.current];
     this.step_++;
     this.addSaliency();
     const loss = Number((this.results.get(compiled.loss) as Tensor).data[0]);
@@ -110,14 +123,29 @@ export class Trainer {
     return this.saliencySums;
   }
 
+  /** Brings weights and state back from the device; whoever reads them after steps waits for it first. */
+  async sync(): Promise<void> {
+    if (this.host !== 'behind') return;
+    const values = (await this.program.resident?.read()) ?? new Map<string, Tensor>();
+    for (const [name, tensor] of this.current) (tensor.data as Float32Array).set(values.get(name)?.data as Float32Array);
+    this.host = 'equal';
+  }
+
+  private requireHost(): void {
+    if (this.host === 'behind')
+      throw new SurgeryError('internal', 'The weights are still on the device: sync() must come before they are read');
+  }
+
   /** The network with the weights as they are now. */
   weights(): Graph {
+    this.requireHost();
     const graph = copyGraph(this.network);
     for (const name of this.compiled.updated.keys()) graph.initializers.set(name, copyTensor(this.current.get(name) as Tensor));
     return graph;
   }
 
   exportState(): TrainerState {
+    this.requireHost();
     return { step: this.step_, tensors: new Map([...this.current].map(([name, tensor]) => [name, copyTensor(tensor)])) };
   }
 
@@ -132,6 +160,7 @@ export class Trainer {
       (tensor.data as Float32Array).set(saved.data as Float32Array);
     }
     this.step_ = state.step;
+    this.host = 'ahead';
   }
 
   profile(): Map<string, number> | undefined {
@@ -178,6 +207,13 @@ export class Trainer {
     });
   }
 }
+
+/** Weights and state that a step hands to the next, as input by output. */
+const carried = ({ updated, state }: TrainingGraph): Map<string, string> =>
+  new Map([
+    ...[...updated].map(([input, output]) => [output, input] as const),
+    ...state.map(({ input, output }) => [output, input] as const),
+  ]);
 
 const scalarInputs = (step: StepInputs | undefined): string[] =>
   [step?.learningRate, step?.correction1, step?.correction2].filter((name): name is string => name !== undefined);
