@@ -8,11 +8,11 @@ type T5 = import('@tensorflow/tfjs-core').Tensor5D;
 
 /** Values with one spatial axis are seen as images of height one. */
 export function asImages(tf: TfjsModule, x: TfjsTensor): TfjsTensor {
-  return x.rank === 3 ? tf.reshape(x, [x.shape[0] ?? 1, 1, x.shape[1] ?? 1, x.shape[2] ?? 1]) : x;
+  return x.rank === 3 ? tf.reshape(x, [x.shape[0], 1, x.shape[1] ?? 1, x.shape[2] ?? 1]) : x;
 }
 
 export function asSequences(tf: TfjsModule, y: TfjsTensor, spatial: number): TfjsTensor {
-  return spatial === 1 ? tf.reshape(y, [y.shape[0] ?? 1, y.shape[2] ?? 1, y.shape[3] ?? 1]) : y;
+  return spatial === 1 ? tf.reshape(y, [y.shape[0], y.shape[2] ?? 1, y.shape[3] ?? 1]) : y;
 }
 
 /** What `same` of tfjs pads: at the end first. */
@@ -42,9 +42,7 @@ export function padded(
   const end = range(0, rank).map((i) => window.pads[i + rank] ?? 0);
   const cutStart = begin.map((p) => Math.max(0, -p));
   const cutSize = begin.map((p, i) => (x.shape[i + 1] ?? 1) + Math.min(0, p) + Math.min(0, end[i] ?? 0));
-  const cut = [...begin, ...end].some((p) => p < 0)
-    ? tf.slice(x, [0, ...cutStart, 0], [x.shape[0] ?? 1, ...cutSize, x.shape.at(-1) ?? 1])
-    : x;
+  const cut = [...begin, ...end].some((p) => p < 0) ? tf.slice(x, [0, ...cutStart, 0], [x.shape[0], ...cutSize, x.shape.at(-1) ?? 1]) : x;
   const border = begin.map((p, i): [number, number] => [Math.max(0, p), Math.max(0, end[i] ?? 0)]);
   return { x: tf.pad(cut, [[0, 0], ...border, [0, 0]], value), pad: 'valid' };
 }
@@ -148,7 +146,7 @@ export const convTransposeLowering: TfjsLowering = (context) => {
   const sizes = full.shape.slice(1, -1);
   const { begin, wanted } = transposeOutput(node, x.shape.slice(1, -1), sizes, strides);
   const kept = sizes.map((size, i) => Math.min(size - (begin[i] ?? 0), wanted[i] ?? 1));
-  const cut = tf.slice(full, [0, ...begin, 0], [full.shape[0] ?? 1, ...kept, full.shape.at(-1) ?? 1]);
+  const cut = tf.slice(full, [0, ...begin, 0], [full.shape[0], ...kept, full.shape.at(-1) ?? 1]);
   const y = tf.pad(cut, [[0, 0], ...wanted.map((size, i): [number, number] => [0, size - (kept[i] ?? 0)]), [0, 0]]);
   return { channelsLast: withBias(context, y) };
 };
@@ -180,7 +178,7 @@ function transposed(tf: TfjsModule, x: TfjsTensor, w: TfjsTensor, strides: reado
   const rank = strides.length;
   const filter = dilated(tf, tf.transpose(w, [...range(2, w.rank), 1, 0]), dilations);
   const sizes = strides.map((s, i) => ((x.shape[i + 1] ?? 1) - 1) * s + (filter.shape[i] ?? 1));
-  const [batch, filters] = [x.shape[0] ?? 1, filter.shape.at(-2) ?? 1];
+  const [batch, filters] = [x.shape[0], filter.shape.at(-2) ?? 1];
   if (rank === 3)
     return tf.conv3dTranspose(
       x as T5,

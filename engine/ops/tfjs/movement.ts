@@ -102,7 +102,7 @@ const gather: TfjsLowering = (context) => {
   const { tf } = context;
   const x = context.input(0);
   const axis = axisOf(context, x.rank);
-  return tf.gather(x, wrapped(tf, context.input(1), x.shape[axis] ?? 1) as never, axis);
+  return tf.gather(x, wrapped(tf, context.input(1), x.shape[axis] ?? 1), axis);
 };
 
 /** Flat positions in a tensor of `shape` that an index along one axis picks, element by element. */
@@ -138,7 +138,7 @@ const scatterElements: TfjsLowering = (context) => {
     const result = x.dataSync().slice();
     const given = updates.dataSync();
     positions.dataSync().forEach((at, i) => (result[at] = combine(result[at] ?? 0, given[i] ?? 0)));
-    return tf.tensor(result, x.shape, x.dtype as 'float32');
+    return tf.tensor(result, x.shape, x.dtype);
   }
   const at = tf.reshape(positions, [indices.size, 1]);
   const placed = tf.scatterND(at, tf.reshape(updates, [updates.size]), [x.size]);

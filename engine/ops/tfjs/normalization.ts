@@ -30,7 +30,7 @@ export const batchNormLowering: TfjsLowering = (context) => {
   const rows = tf.reshape(x, [-1, 1, 1, channels]);
   const training = intOf(node, 'training_mode', 0) === 1 || (context.opset < 14 && node.outputs.length > 1);
   const { mean, variance } = training ? moments(tf, rows, [0, 1, 2], false) : { mean: runningMean, variance: runningVariance };
-  const y = tf.batchNorm(rows as never, mean as never, variance as never, offset as never, scale as never, floatOf(node, 'epsilon', 1e-5));
+  const y = tf.batchNorm(rows, mean, variance, offset, scale, floatOf(node, 'epsilon', 1e-5));
   const result = { channelsLast: tf.reshape(y, x.shape) };
   if (!training) return [result];
   const momentum = floatOf(node, 'momentum', 0.9);

@@ -50,7 +50,7 @@ function taps(tf: TfjsModule, x: TfjsTensor, { kernel, strides, dilations, outpu
   return range(0, elementCount(kernel)).map((flat) => {
     const at = kernel.map((k, i) => (Math.floor(flat / elementCount(kernel.slice(i + 1))) % k) * (dilations[i] ?? 1));
     const end = at.map((a, i) => a + ((output[i] ?? 1) - 1) * (strides[i] ?? 1) + 1);
-    const value = tf.stridedSlice(x, [0, 0, ...at], [x.shape[0] ?? 1, x.shape[1] ?? 1, ...end], [1, 1, ...strides]);
+    const value = tf.stridedSlice(x, [0, 0, ...at], [x.shape[0], x.shape[1] ?? 1, ...end], [1, 1, ...strides]);
     return { value, at };
   });
 }

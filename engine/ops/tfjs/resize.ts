@@ -139,7 +139,7 @@ function resample(tf: TfjsModule, x: TfjsTensor, axis: Axis, sampling: Sampling)
   const perm = [...range(0, x.rank).filter((i) => i !== axis.axis), axis.axis];
   const last = tf.transpose(x, perm);
   const rows = tf.reshape(last, [-1, axis.size]);
-  const product = tf.matMul(rows as never, tf.tensor2d(matrix, [axis.output, axis.size]), false, true);
+  const product = tf.matMul(rows, tf.tensor2d(matrix, [axis.output, axis.size]), false, true);
   const covered = tf.tensor1d(
     Float32Array.from({ length: axis.output }, (_, o) =>
       matrix.subarray(o * axis.size, (o + 1) * axis.size).some((w) => w !== 0) ? 1 : 0,

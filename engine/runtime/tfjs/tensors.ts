@@ -42,7 +42,7 @@ function fill({ type, data }: Tensor, source: ArrayLike<number>): void {
     for (let i = 0; i < data.length; i++) data[i] = BigInt(Math.trunc(source[i] ?? 0));
   else if (type === 'float16') for (let i = 0; i < data.length; i++) (data as Uint16Array)[i] = toFloat16(source[i] ?? 0);
   else if (type === 'bfloat16') for (let i = 0; i < data.length; i++) (data as Uint16Array)[i] = toBfloat16(source[i] ?? 0);
-  else (data as Float32Array).set(source as Float32Array);
+  else (data as Float32Array).set(source);
 }
 
 const bits = new DataView(new ArrayBuffer(4));

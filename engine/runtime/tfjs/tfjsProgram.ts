@@ -151,7 +151,7 @@ export class TfjsProgram implements Program, Resident {
           const own = (t: TfjsTensor): TfjsTensor => (t.dtype === type ? tf.clone(t) : tf.cast(t, type));
           return 'channelsLast' in result ? { channelsLast: own(result.channelsLast) } : own(result);
         }) as never;
-      }) as unknown as TfjsResult[];
+      });
     } catch (error) {
       if (error instanceof SurgeryError) throw error;
       throw new SurgeryError('runtime-failed', `${node.name} (${node.op}) failed on the TensorFlow runtime: ${(error as Error).message}`);
