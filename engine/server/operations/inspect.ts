@@ -24,7 +24,7 @@ export function summarise(model: LoadedModel): ModelSummary {
     path: model.path,
     hash: model.hash,
     bytes: model.bytes,
-    format: 'ONNX',
+    format: model.format,
     opset: graph.opsets.get('') ?? 1,
     inputs: feedsOf(graph).map(describeValue),
     outputs: graph.outputs.map((o) => describeValue({ ...o, ...symbolic.types.get(o.name) })),
