@@ -2,6 +2,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Criterion } from '../engine/contract/models';
 import type { PlanOperation } from '../engine/contract/plan';
+import { convertToOnnx } from './convert';
 import type { EngineClient } from './engineClient';
 import { formatBytes, formatCount } from '../engine/contract/format';
 import type { ModelDocument } from './modelDocument';
@@ -43,6 +44,7 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
     onModel('measure', (model) => measure(parts, model)),
     onModel('train', (model) => train(parts, model)),
     onModel('savePlan', savePlan),
+    command('convert', (source?: vscode.Uri) => convertToOnnx(engine, source)),
     command('removeOperation', (operation: PlanOperation) => plan.remove(operation)),
     command('cancelRun', (run?: Run) => (run ? engine.cancel(run.job) : runs.running().forEach((r) => engine.cancel(r.job)))),
     command('restartEngine', () => engine.restart()),

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
 import { defineApply } from './commands/apply';
 import { defineCompare } from './commands/compare';
+import { defineConvert } from './commands/convert';
 import { defineCreate } from './commands/create';
 import { defineDevices } from './commands/devices';
 import { defineEvaluate } from './commands/evaluate';
@@ -30,6 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineTrain,
     defineEvaluate,
     defineCreate,
+    defineConvert,
     defineApply,
     defineCompare,
     defineGradients,

@@ -92,6 +92,8 @@ export interface EngineRequests extends RobustnessRequests, PruningRequests {
     params: { job: string; path: string; plan?: SurgeryPlan } & DataOptions;
     result: { count: number; loss: number; accuracy: number };
   };
+  /** Writes a Keras or tfjs model as ONNX. */
+  'model/convert': { params: { path: string; output: string }; result: { format: string; path: string } };
   'model/measure': { params: { job: string; path: string; plan?: SurgeryPlan } & Partial<DataOptions>; result: Measured };
   'model/train': { params: { job: string; path: string; output: string } & TrainOptions; result: { epochs: readonly EpochResult[] } };
 }

@@ -3,6 +3,7 @@ import { SelectionCost } from '../pruning/selectionCost';
 import { findChannelGroups } from '../pruning/channelGroups';
 import type { JobContext, Jobs } from './jobs';
 import { applyPlan } from './operations/applyPlan';
+import { convertModel } from './operations/convert';
 import { describeDevices } from './operations/devices';
 import { evaluateModel } from './operations/evaluate';
 import { computeImportance } from './operations/importance';
@@ -38,6 +39,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
   return {
     'engine/info': () => describeDevices(),
     'model/inspect': ({ path, plan }) => inspectModel(path, plan),
+    'model/convert': ({ path, output }) => convertModel(path, output),
     'model/importance': ({ job, path, ...options }) => inJob(job, (context) => computeImportance(path, options, context)),
     'plan/prune': ({ path, plan, importance, budget, ...limits }) => planPrune(path, plan, importance, budget, limits),
     'plan/totals': async ({ path, plan }) => new SelectionCost(findChannelGroups((await loadModel(path, plan)).graph)).of(),
