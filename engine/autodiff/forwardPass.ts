@@ -1,6 +1,7 @@
 import { type Node, floatOf } from '../graph/graph';
 import { type Tensor, elementCount } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
+import { type ExpandedRules, appendForward } from './backward';
 import type { RandomInput } from './perturbation';
 
 /** What the passes of one training graph have in common. */
@@ -10,6 +11,10 @@ export interface ForwardState {
   readonly randoms: RandomInput[];
   /** New running statistics by initializer; each pass goes on from the one before. */
   readonly statistics: Map<string, string>;
+  /** Values of the network, in its own names, that the backward pass goes through. */
+  readonly differentiated: ReadonlySet<string>;
+  /** Gradient rules of nodes that were expanded. */
+  readonly rules: ExpandedRules;
 }
 
 export interface PassOptions {
@@ -63,7 +68,14 @@ export class ForwardPass {
     const node = { ...source, source: undefined, name: prefix + source.name, inputs, outputs };
     if (this.state.training && node.op === 'BatchNormalization') this.emitted.set(source, this.pushBatchNorm(source, node));
     else if (node.op === 'Dropout') this.pushDropout(source, node);
-    else this.emitted.set(source, this.push(node));
+    else
+      this.emitted.set(
+        source,
+        this.push(
+          node,
+          source.inputs.some((input) => this.state.differentiated.has(input)),
+        ),
+      );
     if (prefix) source.outputs.forEach((output, i) => output && this.names.set(output, outputs[i] ?? ''));
   }
 
@@ -77,8 +89,9 @@ export class ForwardPass {
     this.nodes.push(...nodes.slice(before));
   }
 
-  private push(node: Node): Node {
-    this.state.builder.append(node);
+  private push(node: Node, differentiated = false): Node {
+    if (differentiated) appendForward(this.state.builder, node, this.state.rules);
+    else this.state.builder.append(node);
     this.nodes.push(node);
     return node;
   }

@@ -1,7 +1,7 @@
 import { SurgeryError } from '../graph/errors';
 import type { Node } from '../graph/graph';
 import type { GraphBuilder } from '../ops/graphBuilder';
-import type { GradientContext } from '../ops/opRecord';
+import type { AttributeInput, ExpansionContext, GradientContext } from '../ops/opRecord';
 import { NamedEmitter } from './namedEmitter';
 
 /** What a gradient rule sees of one forward node; everything it emits is named after that node. */
@@ -43,6 +43,32 @@ export class NodeGradient extends NamedEmitter implements GradientContext {
 
   fail(reason: string): never {
     throw new SurgeryError('operator-unsupported', `Node ${this.node.name} (${this.node.op}, opset ${this.opset}): ${reason}`, {
+      node: this.node.name,
+      op: this.node.op,
+    });
+  }
+}
+
+/** What an expansion rule sees of the node that it writes in ordinary operators. */
+export class NodeExpansion extends NamedEmitter implements ExpansionContext {
+  constructor(
+    builder: GraphBuilder,
+    readonly node: Node,
+  ) {
+    super(builder, node.name);
+  }
+
+  input(i: number): string {
+    return this.node.inputs[i] ?? '';
+  }
+
+  emitOutput(i: number, op: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeInput>> = {}): void {
+    const output = this.node.outputs[i];
+    if (output) this.builder.emitNamed(op, inputs, attributes, [output], { name: `${this.node.name}/output${i}` });
+  }
+
+  fail(reason: string): never {
+    throw new SurgeryError('operator-unsupported', `Node ${this.node.name} (${this.node.op}): ${reason}`, {
       node: this.node.name,
       op: this.node.op,
     });

@@ -59,9 +59,9 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const x = addInput(builder, source, options.batch);
   const y = builder.input('label', [options.batch], 'int64');
   addInitializers(builder, source, options, parameters);
-  const passes = new TrainingPasses(builder, source, options, { x, y });
+  const passes = new TrainingPasses(builder, source, options, { x, y }, options.inputGradient ? [...parameters, x] : parameters);
   const { loss, correct, logits, gradient } = passes.forward();
-  const gradients = passes.backward(new Map([[logits, gradient]]), options.inputGradient ? [...parameters, x] : parameters);
+  const gradients = passes.backward(new Map([[logits, gradient]]));
   [loss, correct, logits].forEach((value) => builder.output(value));
   const { randoms, reports, statistics } = passes;
   const saliency = exposeAll(builder, saliencyOf(builder, gradients, options.saliency ?? []));

@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import { inferShapes } from '../ops/inferShapes';
-import { appendBackward } from './backward';
+import { type ExpandedRules, appendBackward, dependentsOf } from './backward';
 import { ForwardPass } from './forwardPass';
 import { type Loss, logitsOf, softmaxCrossEntropy } from './loss';
 import { NamedEmitter } from './namedEmitter';
@@ -29,16 +29,22 @@ export class TrainingPasses {
   private readonly logits: string;
   private readonly classes: number;
   private readonly perturbed = new Map<string, SiteContext>();
+  private readonly differentiated: ReadonlySet<string>;
+  private readonly rules: ExpandedRules = new Map();
   private last: ForwardPass | undefined;
 
+  /** @param wrt what the gradients will be taken of, besides the sites of a perturbation */
   constructor(
     private readonly builder: GraphBuilder,
     private readonly source: Graph,
     private readonly options: { readonly training: boolean; readonly perturbation?: Perturbation },
     private readonly batch: Batch,
+    private readonly wrt: readonly string[],
   ) {
     this.logits = logitsOf(source);
     this.perturbation = options.training ? options.perturbation : undefined;
+    const sites = this.perturbation?.sites.map((site) => site.value) ?? [];
+    this.differentiated = dependentsOf(source.nodes, [...wrt, ...sites]);
     this.classes = this.perturbation ? classesOf(source, this.logits) : 0;
   }
 
@@ -50,14 +56,14 @@ export class TrainingPasses {
     const clean = new ForwardPass(shared);
     const { logits, gradient } = this.run(clean);
     const values = perturbation.sites.map((site) => site.value);
-    const gradients = appendBackward(this.builder, clean.nodes, new Map([[logits, gradient]]), values);
+    const gradients = appendBackward(this.builder, clean.nodes, new Map([[logits, gradient]]), values, this.rules);
     return this.run(new ForwardPass(shared, { prefix: 'perturbed/', earlier: clean, perturb: this.perturbWith(perturbation, gradients) }));
   }
 
-  /** Gradients of the parameters; the perturbation sees those of the values it perturbed. */
-  backward(seeds: ReadonlyMap<string, string>, parameters: readonly string[]): Map<string, string> {
+  /** Gradients of what they are wanted of; the perturbation sees those of the values it perturbed. */
+  backward(seeds: ReadonlyMap<string, string>): Map<string, string> {
     const observed = this.perturbation?.observe ? [...this.perturbed.keys()] : [];
-    const gradients = appendBackward(this.builder, this.last?.nodes ?? [], seeds, [...parameters, ...observed]);
+    const gradients = appendBackward(this.builder, this.last?.nodes ?? [], seeds, [...this.wrt, ...observed], this.rules);
     for (const [value, context] of this.perturbed) {
       const gradient = gradients.get(value);
       if (gradient !== undefined) this.perturbation?.observe?.(context, gradient);
@@ -69,7 +75,8 @@ export class TrainingPasses {
   }
 
   private forwardState() {
-    return { builder: this.builder, training: this.options.training, randoms: this.randoms, statistics: this.statistics };
+    const { builder, randoms, statistics, differentiated, rules } = this;
+    return { builder, training: this.options.training, randoms, statistics, differentiated, rules };
   }
 
   private run(pass: ForwardPass): Loss & { readonly logits: string } {

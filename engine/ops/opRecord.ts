@@ -91,6 +91,28 @@ export interface GradientContext extends Emitter {
 /** Gradients by input position (sparse: leave out or undefined where none). Emits ordinary operators. */
 export type GradientRule = (context: GradientContext) => (string | undefined)[];
 
+/** What an expansion sees of the forward node that it replaces. */
+export interface ExpansionContext extends Emitter {
+  readonly node: Node;
+  /** Name of input value; '' when absent. */
+  input(i: number): string;
+  /** Emits the operator that makes output `i` of the node, under that output's name. */
+  emitOutput(i: number, op: string, inputs: readonly string[], attributes?: Readonly<Record<string, AttributeInput>>): void;
+  fail(reason: string): never;
+}
+
+/**
+ * Writes a node in ordinary operators that keep what its backward pass needs, and gives the gradient rule that uses them. Only
+ * nodes that training differentiates are expanded.
+ */
+export type ExpansionRule = (context: ExpansionContext) => GradientRule;
+
+export interface Expandable {
+  readonly expand: ExpansionRule;
+}
+
+export const isExpandable = (facet: OpRecord['gradient']): facet is Expandable => 'expand' in facet;
+
 export interface CostContext {
   readonly node: Node;
   /** Static shape of an input or output; symbolic dims are already replaced by the batch asked for. */
@@ -197,7 +219,7 @@ export interface OpRecord {
   readonly inputs: readonly [number, number];
   readonly outputs: readonly [number, number];
   readonly shape: ShapeRule;
-  readonly gradient: GradientRule | Unsupported;
+  readonly gradient: GradientRule | Expandable | Unsupported;
   /** 'none' when the operator counts no MACs by the rule of DESIGN 5.1. */
   readonly macs: MacRule | 'none';
   readonly coupling: CouplingRule | Unsupported;

@@ -1,7 +1,8 @@
 import { type Dim, UNKNOWN, isKnown } from '../graph/dims';
-import { intOf, stringOf } from '../graph/graph';
-import type { CostContext, CouplingContext, OpRecord, ShapeContext } from './opRecord';
-import { unsupported } from './opRecord';
+import { floatOf, intOf, stringOf } from '../graph/graph';
+import type { CostContext, CouplingContext, ExpansionContext, OpRecord, ShapeContext } from './opRecord';
+import { type Cell, gruCell, lstmCell, rnnCell } from './recurrentCells';
+import { expandRecurrent } from './recurrentExpansion';
 import { NO_TFJS, inputType } from './shapeHelpers';
 import { recurrentLowerings } from './tfjs/recurrent';
 
@@ -34,6 +35,29 @@ function recurrentCoupling(context: CouplingContext): void {
   context.tie(context.in(0, 2), context.in(1, 2));
 }
 
+const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
+  LSTM: ['Sigmoid', 'Tanh', 'Tanh'],
+  GRU: ['Sigmoid', 'Tanh'],
+  RNN: ['Tanh'],
+};
+
+/** The cell of one direction; refuses what the unrolled form does not have. */
+function cellOf(context: ExpansionContext, direction: number): Cell {
+  const { node } = context;
+  const defaults = DEFAULTS[node.op] ?? [];
+  const stated = node.attributes.get('activations');
+  const all = stated?.kind === 'strings' && stated.value.length > 0 ? stated.value : [...defaults, ...defaults];
+  const activations = all.slice(direction * defaults.length, (direction + 1) * defaults.length);
+  if (context.input(7)) context.fail('peephole weights (input P) cannot be trained');
+  if (floatOf(node, 'clip', 0) !== 0) context.fail('clip cannot be trained');
+  if (intOf(node, 'input_forget', 0) !== 0) context.fail('input_forget cannot be trained');
+  const known = (['Tanh', 'Relu', 'Sigmoid'] as const).find((name) => name.toLowerCase() === activations[0]?.toLowerCase());
+  if (node.op === 'RNN' && known) return rnnCell(known);
+  if (activations.join().toLowerCase() !== defaults.join().toLowerCase())
+    context.fail(`activations ${activations.join(', ')} cannot be trained; ${defaults.join(', ')} can`);
+  return node.op === 'LSTM' ? lstmCell : gruCell(intOf(node, 'linear_before_reset', 0) !== 0);
+}
+
 const recurrent = (op: string, gates: number, outputs: number): OpRecord => ({
   op,
   domain: '',
@@ -41,7 +65,7 @@ const recurrent = (op: string, gates: number, outputs: number): OpRecord => ({
   inputs: [3, 8],
   outputs: [0, outputs],
   shape: recurrentShape(gates),
-  gradient: unsupported('recurrent operators cannot be trained by this version; export the network unrolled'),
+  gradient: { expand: expandRecurrent(cellOf) },
   macs: recurrentMacs,
   coupling: recurrentCoupling,
   tfjs: recurrentLowerings[op] ?? NO_TFJS,
