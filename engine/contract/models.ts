@@ -53,6 +53,8 @@ export interface ModelSummary {
   readonly groups: readonly GroupSummary[];
   readonly locked: readonly LockedChannels[];
   readonly unsupported: readonly UnsupportedNode[];
+  /** Layers whose outputs take noise in training when none are named. */
+  readonly noiseLayers: readonly string[];
 }
 
 export interface Measured {

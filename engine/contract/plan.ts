@@ -1,3 +1,5 @@
+import type { NoiseOptions } from './noise';
+
 /** The one unit of change (DESIGN section 2): a base model and an ordered list of operations, each with its effect. */
 export interface SurgeryPlan {
   readonly version: 1;
@@ -45,9 +47,8 @@ export interface DecomposeOperation extends OperationBase {
   };
 }
 
+/** Noise in every training of the network from here on; the network itself stays as it is. */
 export interface NoiseOperation extends OperationBase {
   readonly kind: 'insert-noise';
-  readonly method: 'anl' | 'canl' | 'gaussian' | 'dropout' | 'random-sign';
-  readonly layers: readonly string[];
-  readonly epsilon: number;
+  readonly noise: NoiseOptions;
 }

@@ -1,4 +1,5 @@
 import type { Measured } from './models';
+import type { NoiseOptions } from './noise';
 import type { DataOptions, PruneBudget } from './protocol';
 import type { SurgeryPlan } from './plan';
 
@@ -30,6 +31,8 @@ export interface TickTockOptions extends DataOptions, PruneBudget {
   /** Settings that differ from the paper's. */
   readonly config?: Readonly<Record<string, number | boolean>>;
   readonly locked?: readonly string[];
+  /** Noise whenever the network trains. */
+  readonly noise?: NoiseOptions;
   readonly roundTo?: number;
   /** Folder that takes the network of every Tick. */
   readonly snapshots?: string;

@@ -1,5 +1,6 @@
 import type { TickTockPhase, TickTockPoint } from '../contract/tickTock';
 import { SurgeryError } from '../graph/errors';
+import type { Perturbation } from '../autodiff/perturbation';
 import type { Graph } from '../graph/graph';
 import { parametersOf } from '../ops/parameters';
 import type { Runtime } from '../runtime/runtime';
@@ -36,6 +37,8 @@ export interface TickTockSetup {
   readonly budget: Budget & { readonly latency?: number };
   readonly locked?: ReadonlySet<string>;
   readonly roundTo?: number;
+  /** Noise for training the network as it is at the moment. */
+  perturbation?(network: Graph): Perturbation | undefined;
   readonly threads?: number;
   readonly signal?: AbortSignal;
   /** Ends the run and keeps the network of the last complete Tick or epoch. */
@@ -380,6 +383,7 @@ class TickTockRun {
       batch: config.batch,
       seed: config.seed,
       optimiser: { kind: 'sgd', momentum: options.momentum, weightDecay: config.weightDecay },
+      perturbation: this.setup.perturbation?.(this.state.network),
       threads,
       signal: this.signal,
       ...(this.state.trainer ? { resume: { epoch: this.state.epoch, state: this.state.trainer } } : {}),

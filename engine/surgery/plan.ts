@@ -1,9 +1,11 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { NoiseOptions } from '../contract/noise';
 import type { PlanOperation, PruneOperation, SurgeryPlan } from '../contract/plan';
 import { SurgeryError } from '../graph/errors';
 import { type PrunableNetwork, findChannelGroups } from '../pruning/channelGroups';
 import type { Selection } from '../pruning/selection';
 import { sliceNetwork } from '../pruning/slice';
+import { sitesOf } from '../robustness/noise/insertionPoints';
 import type { Graph } from '../graph/graph';
 
 export const emptyPlan = (path: string, hash: string): SurgeryPlan => ({ version: 1, base: { path, hash }, operations: [] });
@@ -32,13 +34,21 @@ export interface AppliedPlan {
   readonly graph: Graph;
   /** The networks and selections along the way, for checks against the masked network. */
   readonly cuts: readonly { readonly network: PrunableNetwork; readonly selection: Selection; readonly pruned: Graph }[];
+  /** How the network is to be trained; the graph keeps nothing of it. */
+  readonly noise?: NoiseOptions;
 }
 
 /** Applies the enabled operations in their order; each refers to the network that the one before it left. */
 export function applyOperations(graph: Graph, operations: readonly PlanOperation[]): AppliedPlan {
   const cuts: { network: PrunableNetwork; selection: Selection; pruned: Graph }[] = [];
+  let noise: NoiseOptions | undefined;
   let current = graph;
   for (const operation of operations.filter((o) => o.enabled)) {
+    if (operation.kind === 'insert-noise') {
+      noise = operation.noise;
+      if (noise.method !== 'adversarial') sitesOf(current, noise.layers);
+      continue;
+    }
     if (operation.kind !== 'prune')
       throw new SurgeryError(
         'option-invalid',
@@ -50,7 +60,7 @@ export function applyOperations(graph: Graph, operations: readonly PlanOperation
     cuts.push({ network, selection, pruned });
     current = pruned;
   }
-  return { graph: current, cuts };
+  return { graph: current, cuts, ...(noise ? { noise } : {}) };
 }
 
 export function selectionOf(network: PrunableNetwork, operation: PruneOperation): Selection {

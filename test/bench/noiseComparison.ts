@@ -92,20 +92,15 @@ async function run(data: string, method: string, seed: number, folder: string): 
   const [batch, epochs] = [128, Number(args.epochs)];
   const source = { ...trainingSource(opened, options, { batch, seed }), test: undefined };
   const start = performance.now();
-  const trained = await train(
-    runtime(),
-    graph,
-    { stepsPerEpoch: source.stepsPerEpoch, train: source.train },
-    {
-      epochs,
-      batch,
-      seed,
-      threads,
-      optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
-      schedule: { kind: 'cosine', rate: 0.05 },
-      perturbation: perturbationFor(graph, METHODS[method], opened, options),
-    },
-  );
+  const trained = await train(runtime(), graph, source, {
+    epochs,
+    batch,
+    seed,
+    threads,
+    optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
+    schedule: { kind: 'cosine', rate: 0.05 },
+    perturbation: perturbationFor(graph, METHODS[method], opened, options),
+  });
   const seconds = (performance.now() - start) / 1000;
   const file = path.join(folder, 'trained.onnx');
   await writeOnnx(trained.network, file);

@@ -40,5 +40,6 @@ function describe(summary: ModelSummary): string {
   }
   for (const { layer, reason } of summary.locked) lines.push(`locked: ${layer}: ${reason}`);
   for (const { node, op, reason } of summary.unsupported) lines.push(`unsupported: ${node} (${op}): ${reason}`);
+  if (summary.noiseLayers.length > 0) lines.push('', `noise in training goes by itself after: ${summary.noiseLayers.join(', ')}`);
   return lines.join('\n');
 }

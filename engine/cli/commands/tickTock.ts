@@ -5,11 +5,12 @@ import { SurgeryError } from '../../graph/errors';
 import { describeTickTockConfig, parseTickTockConfig } from '../../pruning/tickTockConfig';
 import { tickTockModel } from '../../server/operations/tickTock';
 import { runCommand } from '../io';
+import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOptions';
 import { type BudgetFlags, type DataFlags, type JsonOption, addBudgetOptions, addDataOptions, addJson, checkBudget } from '../options';
 import { formatPercent, formatTable } from '../table';
 import { formatCard } from '../resultCard';
 
-interface TickTockFlags extends DataFlags, BudgetFlags, JsonOption {
+interface TickTockFlags extends DataFlags, BudgetFlags, NoiseFlags, JsonOption {
   data: string;
   output: string;
   config?: string;
@@ -29,11 +30,11 @@ export function defineTickTock(program: Command): void {
     .option('--config <file>', 'settings that differ from the defaults (see tick-tock-config)')
     .option('--snapshots <folder>', 'keep the network of every Tick here')
     .option('--resume', 'go on from the checkpoint beside the output');
-  addJson(command).action((model: string, options: TickTockFlags) =>
+  addJson(addNoiseOptions(command)).action((model: string, options: TickTockFlags) =>
     runCommand(options, async (io) => {
       checkBudget(options);
       const config = options.config === undefined ? undefined : { ...parseTickTockConfig(readConfig(options.config), options.config) };
-      const result = await tickTockModel(model, { ...options, locked: options.lock, config }, io);
+      const result = await tickTockModel(model, { ...options, locked: options.lock, noise: noiseOptionsOf(options), config }, io);
       return { document: result, text: describe(result, options.output) };
     }),
   );

@@ -25,21 +25,22 @@ const LINEAR = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 
 /**
  * Where noise goes by itself: after a normalisation that an activation follows, as in the official code of the Adversarial
- * Noise Layer (`conv -> bn -> adv -> relu`), and after a convolution or linear layer whose activation follows at once.
+ * Noise Layer (`conv -> bn -> adv -> relu`), and after a convolution or linear layer whose activation follows at once. A bias or
+ * a gate in between belongs to the layer.
  */
 export function insertionPoints(graph: Graph): Site[] {
   const consumers = consumersOf(graph);
   const producers = producersOf(graph);
   const feedsActivation = (node: Node): boolean =>
     (consumers.get(node.outputs[0] ?? '') ?? []).some((reader) => reader.domain === '' && ACTIVATIONS.has(reader.op));
-  const isBias = (node: Node): boolean =>
-    node.op === 'Add' &&
-    node.inputs.some((name) => graph.initializers.has(name)) &&
-    node.inputs.some((name) => isLinear(producers.get(name)));
-  return graph.nodes.filter((node) => (NORMALISATIONS.has(node.op) || isLinear(node) || isBias(node)) && feedsActivation(node)).map(siteOf);
+  const isLayer = (node: Node | undefined): boolean => {
+    if (node?.op !== 'Add' && node?.op !== 'Mul') return node !== undefined && (NORMALISATIONS.has(node.op) || LINEAR.has(node.op));
+    const [computed, ...others] = node.inputs.filter((name) => !graph.initializers.has(name));
+    return node.inputs.length === 2 && others.length === 0 && computed !== undefined && isLayer(producers.get(computed));
+  };
+  return graph.nodes.filter((node) => isLayer(node) && feedsActivation(node)).map(siteOf);
 }
 
-const isLinear = (node: Node | undefined): boolean => node !== undefined && LINEAR.has(node.op);
 const siteOf = (node: Node): Site => ({ layer: node.name, value: node.outputs[0] ?? '' });
 
 /** The outputs of the layers named, or where noise goes by itself when none is. */

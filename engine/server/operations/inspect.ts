@@ -6,6 +6,7 @@ import { costOf } from '../../ops/cost';
 import { type InferredTypes, inferShapes } from '../../ops/inferShapes';
 import { type ChannelGroup, findChannelGroups } from '../../pruning/channelGroups';
 import { SelectionCost } from '../../pruning/selectionCost';
+import { insertionPoints } from '../../robustness/noise/insertionPoints';
 import { type LoadedModel, loadModel } from './loadModel';
 
 /** Everything a person sees of a model before anything is cut. */
@@ -33,6 +34,7 @@ export function summarise(model: LoadedModel): ModelSummary {
     groups: network.groups.map((group) => describeGroup(group, cost)),
     locked: network.locked,
     unsupported: symbolic.problems,
+    noiseLayers: insertionPoints(graph).map((site) => site.layer),
   };
 }
 

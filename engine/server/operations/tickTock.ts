@@ -15,6 +15,7 @@ import { emptyPlan, pruneOperation, withOperation } from '../../surgery/plan';
 import { type DataFlags, openData, trainingSource } from './data';
 import { loadModel } from './loadModel';
 import { measureChange, measureLatencies } from './measure';
+import { perturbationFor } from './noise';
 import type { OperationContext } from './operation';
 import { lockedGroups } from './prune';
 import { runtime } from './runtime';
@@ -53,6 +54,7 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
     budget: options,
     locked,
     roundTo: options.roundTo,
+    perturbation: (graph) => perturbationFor(graph, options.noise, data, options),
     threads: options.threads,
     signal: context.signal,
     stop: context.stop,
@@ -85,8 +87,8 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
 
 /** What a checkpoint must have been made with. */
 function runKey(hash: string, options: TickTockFlags, config: TickTockConfig): string {
-  const { data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo } = options;
-  const stated = JSON.stringify([hash, data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, config]);
+  const { data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, noise } = options;
+  const stated = JSON.stringify([hash, data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, noise, config]);
   return createHash('sha256').update(stated).digest('hex');
 }
 

@@ -91,6 +91,16 @@ describe('the command line', () => {
     assert.ok(count > 0);
   });
 
+  it('trains with noise that it tells by layer, and takes no setting of noise without noise', () => {
+    const { noiseLayers } = scalpel('inspect', model, '--json').json<{ noiseLayers: string[] }>();
+    const train = ['train', model, '--data', DATA, '--batch', '24', '-o', at('noisy.onnx'), '--json'];
+    const { epochs } = scalpel(...train, '--noise', 'anl', '--epsilon', '0.5').json<{ epochs: { noise: Record<string, number> }[] }>();
+    assert.deepEqual(Object.keys(epochs[0]?.noise ?? {}), noiseLayers);
+    assert.ok(Object.values(epochs[0]?.noise ?? {}).every((v) => v > 0));
+    const refused = scalpel(...train, '--noise-layers', 'bn1');
+    assert.deepEqual([refused.status, refused.stderr], [2, 'scalpel: --noise-layers needs --noise\n']);
+  });
+
   it('ends with 130 on Ctrl-C and leaves no half-written file', async () => {
     const before = readdirSync(folder);
     const child = spawn(
