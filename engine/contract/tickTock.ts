@@ -2,6 +2,7 @@ import type { Measured } from './models';
 import type { NoiseOptions } from './noise';
 import type { DataOptions, PruneBudget } from './protocol';
 import type { SurgeryPlan } from './plan';
+import type { GroupRequests } from './pruning';
 
 export type TickTockPhase = 'tock' | 'tick' | 'finetune' | 'final';
 
@@ -52,7 +53,7 @@ export interface TickTockResult {
 }
 
 /** Requests of the pruning topic. */
-export interface PruningRequests {
+export interface PruningRequests extends GroupRequests {
   /** Runs the whole schedule; `tickTock/point` notifications tell every Tick. Answers when the model is written. */
   'tickTock/run': { params: { job: string; path: string } & TickTockOptions; result: TickTockResult };
   /** Ends a run within one step and keeps the network of its last complete Tick; `tickTock/run` then answers with it. */

@@ -499,8 +499,18 @@ const depthToSpace = (op: string, toSpace: boolean): Omit<OpRecord, 'tfjs'> => (
     if (toSpace && stringOf(context.node, 'mode', 'DCR') !== 'DCR') context.fail('mode CRD cannot be differentiated; use DCR');
     return [context.emit(toSpace ? 'SpaceToDepth' : 'DepthToSpace', [g], { blocksize })];
   },
-  coupling: unsupported('it mixes channels with positions'),
+  coupling: (context) => coupleBlocks(context, toSpace),
 });
+
+/** A channel of the wide side is one position of a block of a channel of the narrow side; whole blocks stay or go. */
+function coupleBlocks(context: CouplingContext, toSpace: boolean): void {
+  const block = intOf(context.node, 'blocksize', 1) ** 2;
+  const [narrow, wide] = toSpace ? [context.out(0, 1), context.in(0, 1)] : [context.in(0, 1), context.out(0, 1)];
+  const channels = (toSpace ? context.outputShape(0) : context.inputShape(0))[1] ?? 1;
+  const isColumnMajor = toSpace && stringOf(context.node, 'mode', 'DCR') === 'CRD';
+  context.tie(context.in(0, 0), context.out(0, 0));
+  context.tie(wide, narrow, (position) => (isColumnMajor ? Math.floor(position / block) : position % channels));
+}
 
 const oneHot: Omit<OpRecord, 'tfjs'> = {
   ...common,

@@ -106,7 +106,20 @@ const groupNormalization: Omit<OpRecord, 'tfjs'> = {
   outputs: [1, 1],
   shape: sameAsInput,
   gradient: unsupported('training graphs are of opset 17, which does not have it; export it as Reshape and InstanceNormalization'),
-  coupling: unsupported('it normalises over groups of channels'),
+  /** Statistics are of a whole group of channels, so groups stay or go as wholes. */
+  coupling(context) {
+    const [channels = 1, groups] = [context.inputShape(0)[1], intOf(context.node, 'num_groups', 1)];
+    const group = (channel: number): number => Math.floor(channel / (channels / groups));
+    context.inputShape(0).forEach((_, axis) => context.tie(context.in(0, axis), context.out(0, axis)));
+    context.tieWithin(context.in(0, 1), group);
+    for (const i of [1, 2])
+      if (context.inputShape(i)[0] === channels) context.tie(context.in(i, 0), context.out(0, 1));
+      else context.tie(context.out(0, 1), context.in(i, 0), group);
+  },
+  rewrite(context) {
+    const [kept, channels = 1, groups] = [context.keptIn(0, 1), context.inputShape(0)[1], intOf(context.node, 'num_groups', 1)];
+    if (kept) context.setAttribute('num_groups', (kept.length * groups) / channels);
+  },
 };
 
 const records: readonly Omit<OpRecord, 'tfjs'>[] = [layerNormalization, instanceNormalization, groupNormalization];

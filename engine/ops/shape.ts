@@ -3,6 +3,7 @@ import { intOf, intsOf } from '../graph/graph';
 import { type ElementType, elementCount, int64, numbersOf } from '../graph/tensor';
 import type { CouplingContext, GradientRule, KnownValue, OpRecord, RewriteContext, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
+import { type Factor, carrierOf, commonFactors, factorRuns } from './reshapeFactors';
 import { NO_TFJS, NOT_DIFFERENTIABLE, elementwiseCoupling, inputType, normaliseAxis, sameAsInput, tieBroadcast } from './shapeHelpers';
 import { shapeLowerings } from './tfjs/shape';
 
@@ -50,71 +51,45 @@ function inferredDim(x: Shape | undefined, shape: Shape, at: number): Dim {
   return divDims(mulDims(...own), mulDims(...rest));
 }
 
-interface Run {
-  readonly inputs: number[];
-  readonly outputs: number[];
-}
-
-/** Splits two shapes with the same number of elements into the smallest runs of axes with equal products. */
-export function matchAxes(from: readonly number[], to: readonly number[]): Run[] {
-  const runs: Run[] = [];
-  let [i, o] = [0, 0];
-  while (i < from.length || o < to.length) {
-    const run: Run = { inputs: [], outputs: [] };
-    let [left, right] = [1, 1];
-    do {
-      if ((left <= right && i < from.length) || o >= to.length) {
-        left *= from[i] ?? 1;
-        run.inputs.push(i++);
-      } else {
-        right *= to[o] ?? 1;
-        run.outputs.push(o++);
-      }
-    } while (left !== right || run.inputs.length === 0 || run.outputs.length === 0 ? i < from.length || o < to.length : false);
-    runs.push(run);
-  }
-  return runs;
-}
-
-/**
- * Axes that stay are tied. Where axes merge (Flatten), a position of the first axis stands for a block. Where an axis splits,
- * the larger factor carries the channels and the smaller one stays whole: groups of a channel shuffle and heads of attention
- * then keep equal sizes.
- */
+/** Axes that stay are tied; where axes split or merge, the channels are those of one factor and the others stay whole. */
 function reshapeCoupling(context: CouplingContext): void {
   const [x, y] = [context.inputShape(0), context.outputShape(0)];
   if (elementCount(x) === 0 || (context.node.op === 'Reshape' && context.input(1) && !context.constant(1))) return;
-  for (const { inputs, outputs } of matchAxes(x, y)) {
-    const wideIn = inputs.filter((a) => (x[a] ?? 1) > 1);
-    const wideOut = outputs.filter((a) => (y[a] ?? 1) > 1);
-    for (const a of inputs) if (!wideIn.includes(a)) context.free(context.in(0, a));
-    for (const a of outputs) if (!wideOut.includes(a)) context.free(context.out(0, a));
-    const [single, pieces, isMerge] = wideOut.length === 1 ? [wideOut[0], wideIn, true] : [wideIn[0], wideOut, false];
-    if (single === undefined || pieces.length === 0 || (!isMerge && wideIn.length !== 1)) continue;
-    const flat = isMerge ? context.out(0, single) : context.in(0, single);
-    const sizes = pieces.map((a) => (isMerge ? x[a] : y[a]) ?? 1);
-    const carrier = pieces.length === 1 || isMerge ? 0 : sizes.indexOf(Math.max(...sizes));
-    tieFlat(context, flat, pieces, sizes, carrier, isMerge);
+  x.forEach((size, axis) => size === 1 && context.free(context.in(0, axis)));
+  y.forEach((size, axis) => size === 1 && context.free(context.out(0, axis)));
+  for (const run of factorRuns(commonFactors(x, y) ?? [])) {
+    const carrier = carrierOf(run, x, y);
+    if (carrier) tieCarrier(context, run, carrier);
   }
 }
 
-function tieFlat(
-  context: CouplingContext,
-  flat: ReturnType<CouplingContext['in']>,
-  pieces: readonly number[],
-  sizes: readonly number[],
-  carrier: number,
-  isMerge: boolean,
-): void {
-  const ref = (axis: number): ReturnType<CouplingContext['in']> => (isMerge ? context.in(0, axis) : context.out(0, axis));
-  const stride = (k: number): number => elementCount(sizes.slice(k + 1));
-  pieces.forEach((axis, k) => {
-    if (k === carrier) context.tie(flat, ref(axis), (position) => Math.floor(position / stride(k)) % (sizes[k] ?? 1));
-    else if (!isMerge) context.lock(ref(axis), 'a reshape splits channels into groups or heads of this size');
-  });
+function tieCarrier(context: CouplingContext, run: readonly Factor[], carrier: Factor): void {
+  const [from, to] = [context.in(0, carrier.input), context.out(0, carrier.output)];
+  const parts = (side: 'input' | 'output'): Factor[] => run.filter((f) => f[side] === carrier[side]);
+  const place = (factors: readonly Factor[]): ((position: number) => number) => {
+    const stride = elementCount(factors.slice(factors.indexOf(carrier) + 1).map((f) => f.size));
+    return (position) => Math.floor(position / stride) % carrier.size;
+  };
+  const [ofInput, ofOutput] = [place(parts('input')), place(parts('output'))];
+  context.tieWithin(from, ofInput);
+  const first = firstPositions(context.inputShape(0)[carrier.input] ?? 0, ofInput);
+  context.tie(to, from, (position) => first[ofOutput(position)] ?? -1);
+  for (const { input, output } of run) {
+    if (input !== carrier.input) context.lock(context.in(0, input), WHOLE);
+    if (output !== carrier.output) context.lock(context.out(0, output), WHOLE);
+  }
 }
 
-/** Merging [g, C/g] back after a shuffle: the axis that is not locked carries the channels. */
+const WHOLE = 'it rearranges this axis, which must stay whole';
+
+/** First position of every class. */
+function firstPositions(size: number, classOf: (position: number) => number): number[] {
+  const first: number[] = [];
+  for (let position = size - 1; position >= 0; position--) first[classOf(position)] = position;
+  return first;
+}
+
+/** Sizes that lost positions; 0 and -1 follow the input. */
 function reshapeRewrite(context: RewriteContext): void {
   const before = context.outputShape(0);
   const constant = context.constant(1);

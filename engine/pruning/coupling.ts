@@ -38,13 +38,16 @@ export function probeShapes(graph: Graph): {
   return { shapes, problems };
 }
 
+/** Hears of every pair of axes that a node's rule ties. */
+export type OnTie = (node: Node, a: AxisRef, b: AxisRef) => void;
+
 /** Runs the coupling rule of every operator and closes the result under all of them. Whatever no rule mentions is locked. */
-export function coupleGraph(graph: Graph): Coupling {
+export function coupleGraph(graph: Graph, onTie?: OnTie): Coupling {
   const { shapes, problems } = probeShapes(graph);
   const index = new AtomIndex(shapes);
   const sets = new DisjointSets(index.count);
   const locks: Lock[] = [];
-  for (const node of graph.nodes) coupleNode(node, graph, index, sets, locks);
+  for (const node of graph.nodes) coupleNode(node, graph, index, sets, locks, onTie);
   for (const value of [...feedsOf(graph), ...graph.outputs]) lockAll(value.name, shapes, locks, 'an input or output of the network');
   const locked = new Map<number, string>();
   for (const { value, axis, reason } of locks) {
@@ -61,7 +64,7 @@ function lockAll(value: string, shapes: ReadonlyMap<string, readonly number[]>, 
   shapes.get(value)?.forEach((_, axis) => locks.push({ value, axis, reason }));
 }
 
-function coupleNode(node: Node, graph: Graph, index: AtomIndex, sets: DisjointSets, locks: Lock[]): void {
+function coupleNode(node: Node, graph: Graph, index: AtomIndex, sets: DisjointSets, locks: Lock[], onTie?: OnTie): void {
   const opset = graph.opsets.get(node.domain) ?? 1;
   const record = lookupOp(node.op, node.domain, opset);
   const values = [...new Set([...node.inputs, ...node.outputs])].filter((v) => index.shapes.has(v));
@@ -70,7 +73,7 @@ function coupleNode(node: Node, graph: Graph, index: AtomIndex, sets: DisjointSe
   if (isUnsupported(record.coupling)) return barrier(`${node.op} (${node.name}): ${record.coupling.unsupported}`);
   if (values.length < new Set([...node.inputs, ...node.outputs].filter(Boolean)).size)
     return barrier(`${node.op} (${node.name}) has values of unknown shape`);
-  const context = new NodeCoupling(node, opset, graph, index, sets, locks);
+  const context = new NodeCoupling(node, opset, graph, index, sets, locks, onTie);
   record.coupling(context);
   for (const value of values)
     index.shapes.get(value)?.forEach((_, axis) => {
@@ -88,6 +91,7 @@ class NodeCoupling implements CouplingContext {
     private readonly index: AtomIndex,
     private readonly sets: DisjointSets,
     private readonly locks: Lock[],
+    private readonly onTie?: OnTie,
   ) {}
 
   mentioned(value: string, axis: number): boolean {
@@ -125,6 +129,7 @@ class NodeCoupling implements CouplingContext {
   tie(a: AxisRef, b: AxisRef, map: (i: number) => number = (i) => i): void {
     const [startA, startB, size] = [this.index.start(a.value, a.axis), this.index.start(b.value, b.axis), this.index.size(b.value, b.axis)];
     this.mention(a, b);
+    this.onTie?.(this.node, a, b);
     for (let i = 0; i < this.index.size(a.value, a.axis); i++) {
       const j = map(i);
       if (j >= 0 && j < size) this.sets.join(startA + i, startB + j);

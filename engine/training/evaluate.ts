@@ -85,6 +85,13 @@ function* chunks(x: Tensor, size: number): Generator<{ x: Tensor; count: number;
   }
 }
 
+/** Sums of cross-entropy and of hits over a batch of outputs [B, K], against labels [B]. */
+export function scoreOutputs(outputs: Tensor, y: Tensor, isProbability: boolean): { count: number; loss: number; correct: number } {
+  const sums = { count: 0, loss: 0, correct: 0 };
+  addScores(sums, outputs, y, 0, elementCount(y.dims), isProbability);
+  return sums;
+}
+
 function addScores(
   sums: { count: number; loss: number; correct: number },
   outputs: Tensor,

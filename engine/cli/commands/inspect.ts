@@ -1,18 +1,37 @@
 import type { Command } from 'commander';
 import type { ModelSummary } from '../../contract/models';
+import type { GroupExplanation } from '../../contract/pruning';
+import { explainModelGroup } from '../../server/operations/groups';
 import { inspectModel } from '../../server/operations/inspect';
 import { runCommand } from '../io';
 import { type JsonOption, addJson } from '../options';
 import { formatBytes, formatCount, formatTable } from '../table';
 
 export function defineInspect(program: Command): void {
-  addJson(program.command('inspect <model>').description('layers with their costs, prunable groups, and what is unsupported')).action(
-    (model: string, options: JsonOption) =>
-      runCommand(options, async () => {
-        const summary = await inspectModel(model);
-        return { document: summary, text: describe(summary) };
-      }),
+  const command = program
+    .command('inspect <model>')
+    .description('layers with their costs, prunable groups, and what is unsupported')
+    .option('--explain <group>', 'why the channels of this group (or layer) stay or go together');
+  addJson(command).action((model: string, options: JsonOption & { explain?: string }) =>
+    runCommand(options, async () => {
+      if (options.explain !== undefined) {
+        const explanation = await explainModelGroup(model, options.explain);
+        return { document: explanation, text: explain(explanation) };
+      }
+      const summary = await inspectModel(model);
+      return { document: summary, text: describe(summary) };
+    }),
   );
+}
+
+function explain({ id, channels, layers, links, readers }: GroupExplanation): string {
+  const lines = [
+    `${id}: ${channels} channels, made by ${layers.join(', ')}`,
+    ...links.map((link) => `  ${link.reason}`),
+    ...(links.length === 0 ? ['  No other layer makes these channels.'] : []),
+    `A channel that goes takes a slice of the weights of ${readers.length > 0 ? readers.join(', ') : 'no other layer'}.`,
+  ];
+  return lines.join('\n');
 }
 
 function describe(summary: ModelSummary): string {

@@ -40,7 +40,7 @@ export function summarise(model: LoadedModel): ModelSummary {
 
 const describeValue = ({ name, type, shape }: NamedValue): ModelSummary['inputs'][number] => ({ name, type, shape: shape ?? [] });
 
-function describeGroup(group: ChannelGroup, cost: SelectionCost): GroupSummary {
+export function describeGroup(group: ChannelGroup, cost: SelectionCost): GroupSummary {
   const each = cost.perChannel(group);
   return {
     id: group.id,

@@ -58,14 +58,67 @@ export function randomNetwork(seed: number): Graph {
     (x) => builder.emit('AveragePool', [conv(x, 7)], { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [1, 1] }),
     (x) => builder.emit('Slice', [conv(x, 9), builder.ints([2]), builder.ints([8]), builder.ints([1])]),
     (x) => {
-      const shuffled = builder.emit('Reshape', [conv(x, 12), builder.ints([0, 2, 6, 6, 6])]);
-      return builder.emit('Reshape', [builder.emit('Transpose', [shuffled], { perm: [0, 2, 1, 3, 4] }), builder.ints([0, 12, 6, 6])]);
+      const shuffled = builder.emit('Reshape', [conv(x, 12), builder.ints([0, 2, 6, ...area(x)])]);
+      return builder.emit('Reshape', [builder.emit('Transpose', [shuffled], { perm: [0, 2, 1, 3, 4] }), builder.ints([0, 12, ...area(x)])]);
     },
+    (x) => builder.emit('Relu', [builder.emit('InstanceNormalization', [conv(x, 6), weight([6]), weight([6])])]),
+    (x) => groupNorm(conv(x, 12), 3),
+    (x) => builder.emit('Resize', [conv(x, 5), '', builder.floats([4], [1, 1, 2, 2])], { mode: 'nearest' }),
+    (x) => {
+      const last = builder.emit('Transpose', [conv(x, 6)], { perm: [0, 2, 3, 1] });
+      const mixed = builder.emit('Add', [builder.emit('MatMul', [builder.emit('Relu', [last]), weight([6, 7])]), weight([7])]);
+      return builder.emit('Transpose', [mixed], { perm: [0, 3, 1, 2] });
+    },
+    (x) => builder.emit('DepthToSpace', [conv(x, 12)], { blocksize: 2, mode: random.uniform() < 0.5 ? 'DCR' : 'CRD' }),
+    (x) => (Number(builder.typeOf(x).shape?.[2]) % 2 === 0 ? builder.emit('SpaceToDepth', [conv(x, 3)], { blocksize: 2 }) : conv(x, 4)),
+    (x) => {
+      const shared = weight([channels(x), channels(x), 3, 3]);
+      const once = (v: string) => builder.emit('Conv', [v, shared], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
+      return once(builder.emit('Relu', [once(x)]));
+    },
+    (x) => builder.emit('Gather', [conv(x, 6), builder.ints([5, 0, 1, 3, 2, 4, 0])], { axis: 1 }),
+    (x) => builder.emit('Mul', [conv(x, 5), builder.emit('HardSigmoid', [conv(x, 5, 1, 1)])]),
+    (x) => builder.emit('ConvTranspose', [conv(x, 6), weight([6, 4, 3, 3]), weight([8])], { pads: [1, 1, 1, 1], group: 2 }),
+    (x) => attention(conv(x, 12, 1, 1)),
+    (x) => {
+      second = conv(builder.emit('Relu', [conv(x, 5)]), 3);
+      return x;
+    },
+    (x) => builder.emit('Sub', [conv(x, 4), builder.emit('ReduceMean', [conv(x, 4)], { axes: [2, 3] })]),
+    (x) => builder.emit('Where', [builder.emit('Greater', [conv(x, 4), builder.scalar(0)]), conv(x, 4), conv(x, 4)]),
+    (x) => builder.emit('Max', [builder.emit('Clip', [conv(x, 4), builder.scalar(0), builder.scalar(6)]), conv(x, 4)]),
   ];
+  const area = (x: string): number[] => (builder.typeOf(x).shape ?? []).slice(2).map(Number);
+  /** As PyTorch exports GroupNorm. */
+  function groupNorm(x: string, groups: number): string {
+    const flat = builder.emit('Reshape', [x, builder.ints([0, groups, -1])]);
+    const normal = builder.emit('InstanceNormalization', [flat, positive([groups]), weight([groups])]);
+    const back = builder.emit('Reshape', [normal, builder.ints([0, channels(x), ...area(x)])]);
+    return builder.emit('Add', [builder.emit('Mul', [back, positive([channels(x), 1, 1])]), weight([channels(x), 1, 1])]);
+  }
+  /** Three heads of four features over the positions of an image. */
+  function attention(x: string): string {
+    const [height = 1, width = 1] = area(x);
+    const rows = builder.emit('Transpose', [builder.emit('Reshape', [x, builder.ints([0, 0, height * width])])], { perm: [0, 2, 1] });
+    const heads = (perm: number[]): string => {
+      const projected = builder.emit('Add', [builder.emit('MatMul', [rows, weight([12, 12])]), weight([12])]);
+      return builder.emit('Transpose', [builder.emit('Reshape', [projected, builder.ints([0, height * width, 3, 4])])], { perm });
+    };
+    const product = builder.emit('MatMul', [heads([0, 2, 1, 3]), heads([0, 2, 3, 1])]);
+    const mixed = builder.emit('MatMul', [builder.emit('Softmax', [product], { axis: -1 }), heads([0, 2, 1, 3])]);
+    const merged = builder.emit('Reshape', [
+      builder.emit('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
+      builder.ints([0, height * width, 12]),
+    ]);
+    const out = builder.emit('MatMul', [merged, weight([12, 5])]);
+    return builder.emit('Reshape', [builder.emit('Transpose', [out], { perm: [0, 2, 1] }), builder.ints([0, 5, height, width])]);
+  }
+  let second: string | undefined;
   let x = builder.emit('Relu', [conv(builder.input('x', ['N', 3, 6, 6]), 6)]);
   for (let i = 0; i < 4; i++) x = (blocks[random.integer(blocks.length)] ?? ((v) => v))(x);
   const pooled = random.uniform() < 0.5 ? builder.emit('GlobalAveragePool', [x]) : x;
   const flat = builder.emit('Flatten', [pooled]);
   builder.output(builder.emit('Gemm', [flat, weight([4, Number(builder.typeOf(flat).shape?.[1])])], { transB: 1 }), 'logits');
+  if (second !== undefined) builder.output(second, 'second');
   return builder.graph;
 }

@@ -1,0 +1,56 @@
+import type { Criterion, GroupSummary } from './models';
+import type { DataOptions } from './protocol';
+import type { SurgeryPlan } from './plan';
+
+/** Why two layers of a group share their channels. */
+export interface GroupLink {
+  readonly from: string;
+  readonly to: string;
+  /** Nodes on the way from the one to the other, the operators that tie their channels. */
+  readonly through: readonly { readonly node: string; readonly op: string }[];
+  /** A sentence that says it. */
+  readonly reason: string;
+}
+
+/** Why the channels of a group stay or go together. */
+export interface GroupExplanation extends GroupSummary {
+  /** Links that connect every layer with the first, directly or through others; none when the group has one layer. */
+  readonly links: readonly GroupLink[];
+  /** Layers that take the channels in and lose a slice of their weights with each. */
+  readonly readers: readonly string[];
+}
+
+export interface SensitivityPoint {
+  /** Fraction of the group's channels that is cut, the least important first. */
+  readonly fraction: number;
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** Loss against the fraction cut of one group while all others stay whole, on a held-out batch. */
+export interface SensitivityReport {
+  readonly samples: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly criterion: Criterion;
+  readonly groups: readonly { readonly id: string; readonly layers: readonly string[]; readonly points: readonly SensitivityPoint[] }[];
+}
+
+export interface GroupRequests {
+  'model/explain': { params: { path: string; plan?: SurgeryPlan; group: string }; result: GroupExplanation };
+  'model/sensitivity': {
+    params: {
+      job: string;
+      path: string;
+      plan?: SurgeryPlan;
+      criterion: Criterion;
+      /** Ids of groups; all when left out. */
+      groups?: readonly string[];
+      /** Fractions that are cut; 0.1 to 0.9 when left out. */
+      fractions?: readonly number[];
+      /** Held-out samples that are looked at, 100 when left out. */
+      samples?: number;
+    } & DataOptions;
+    result: SensitivityReport;
+  };
+}
