@@ -141,6 +141,8 @@ export interface CouplingContext {
   inputShape(i: number): readonly number[];
   outputShape(i: number): readonly number[];
   constant(i: number): Tensor | undefined;
+  /** Axis along which input `i` has its channels, where that can be told from the operators before. */
+  channelAxis(i: number): number | undefined;
   /** Axis `axis` (negative counts from the end) of input or output `i`. */
   in(i: number, axis: number): AxisRef;
   out(i: number, axis: number): AxisRef;

@@ -40,15 +40,20 @@ export function factorRuns(factors: readonly Factor[]): Factor[][] {
 
 /**
  * The factor whose positions may be lost as wholes, while the others of its run stay complete:
- * the first of merged axes (Flatten: a channel is a block); of the last axis of a sequence that is split, the heads; of a channel
+ * of merged axes the one that has the channels, or the first (Flatten: a channel is a block); of the last axis of a sequence that is split, the heads; of a channel
  * axis that is split, the larger part (a channel shuffle keeps its groups equal); where axes are both split and merged, the
  * groups of a group normalisation (images) or the heads of attention (sequences of rank three).
  */
-export function carrierOf(run: readonly Factor[], from: readonly number[], to: readonly number[]): Factor | undefined {
+export function carrierOf(
+  run: readonly Factor[],
+  from: readonly number[],
+  to: readonly number[],
+  channelAxis?: number,
+): Factor | undefined {
   if (run.length === 1) return run[0];
   const of = (side: 'input' | 'output'): Set<number> => new Set(run.map((f) => f[side]));
   const [inputs, outputs] = [of('input'), of('output')];
-  if (outputs.size === 1) return run[0];
+  if (outputs.size === 1) return run.find((f) => f.input === channelAxis) ?? run[0];
   if (inputs.size === 1) {
     const isFeatureAxis = from.length >= 3 && inputs.has(from.length - 1);
     if (isFeatureAxis) return run.at(-2);

@@ -58,7 +58,7 @@ function reshapeCoupling(context: CouplingContext): void {
   x.forEach((size, axis) => size === 1 && context.free(context.in(0, axis)));
   y.forEach((size, axis) => size === 1 && context.free(context.out(0, axis)));
   for (const run of factorRuns(commonFactors(x, y) ?? [])) {
-    const carrier = carrierOf(run, x, y);
+    const carrier = carrierOf(run, x, y, context.channelAxis(0));
     if (carrier) tieCarrier(context, run, carrier);
   }
 }

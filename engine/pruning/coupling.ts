@@ -4,6 +4,7 @@ import type { Tensor } from '../graph/tensor';
 import { inferShapes } from '../ops/inferShapes';
 import { type AxisRef, type CouplingContext, isUnsupported } from '../ops/opRecord';
 import { lookupOp } from '../ops/opTable';
+import { channelAxes } from './channelAxes';
 import { AtomIndex, DisjointSets } from './atoms';
 
 /** A batch that no network has as a channel count, so that axes of the batch are not taken for channels. */
@@ -47,7 +48,8 @@ export function coupleGraph(graph: Graph, onTie?: OnTie): Coupling {
   const index = new AtomIndex(shapes);
   const sets = new DisjointSets(index.count);
   const locks: Lock[] = [];
-  for (const node of graph.nodes) coupleNode(node, graph, index, sets, locks, onTie);
+  const channels = channelAxes(graph, shapes);
+  for (const node of graph.nodes) coupleNode(node, { graph, index, sets, locks, channels, onTie });
   for (const value of [...feedsOf(graph), ...graph.outputs]) lockAll(value.name, shapes, locks, 'an input or output of the network');
   const locked = new Map<number, string>();
   for (const { value, axis, reason } of locks) {
@@ -64,7 +66,18 @@ function lockAll(value: string, shapes: ReadonlyMap<string, readonly number[]>, 
   shapes.get(value)?.forEach((_, axis) => locks.push({ value, axis, reason }));
 }
 
-function coupleNode(node: Node, graph: Graph, index: AtomIndex, sets: DisjointSets, locks: Lock[], onTie?: OnTie): void {
+/** What the rules of all nodes work on. */
+interface Work {
+  readonly graph: Graph;
+  readonly index: AtomIndex;
+  readonly sets: DisjointSets;
+  readonly locks: Lock[];
+  readonly channels: ReadonlyMap<string, number>;
+  readonly onTie?: OnTie;
+}
+
+function coupleNode(node: Node, work: Work): void {
+  const { graph, index, locks } = work;
   const opset = graph.opsets.get(node.domain) ?? 1;
   const record = lookupOp(node.op, node.domain, opset);
   const values = [...new Set([...node.inputs, ...node.outputs])].filter((v) => index.shapes.has(v));
@@ -73,7 +86,7 @@ function coupleNode(node: Node, graph: Graph, index: AtomIndex, sets: DisjointSe
   if (isUnsupported(record.coupling)) return barrier(`${node.op} (${node.name}): ${record.coupling.unsupported}`);
   if (values.length < new Set([...node.inputs, ...node.outputs].filter(Boolean)).size)
     return barrier(`${node.op} (${node.name}) has values of unknown shape`);
-  const context = new NodeCoupling(node, opset, graph, index, sets, locks, onTie);
+  const context = new NodeCoupling(node, opset, work);
   record.coupling(context);
   for (const value of values)
     index.shapes.get(value)?.forEach((_, axis) => {
@@ -87,11 +100,7 @@ class NodeCoupling implements CouplingContext {
   constructor(
     readonly node: Node,
     readonly opset: number,
-    private readonly graph: Graph,
-    private readonly index: AtomIndex,
-    private readonly sets: DisjointSets,
-    private readonly locks: Lock[],
-    private readonly onTie?: OnTie,
+    private readonly work: Work,
   ) {}
 
   mentioned(value: string, axis: number): boolean {
@@ -107,15 +116,19 @@ class NodeCoupling implements CouplingContext {
   }
 
   inputShape(i: number): readonly number[] {
-    return this.index.shapes.get(this.input(i)) ?? [];
+    return this.work.index.shapes.get(this.input(i)) ?? [];
   }
 
   outputShape(i: number): readonly number[] {
-    return this.index.shapes.get(this.output(i)) ?? [];
+    return this.work.index.shapes.get(this.output(i)) ?? [];
   }
 
   constant(i: number): Tensor | undefined {
-    return this.graph.initializers.get(this.input(i));
+    return this.work.graph.initializers.get(this.input(i));
+  }
+
+  channelAxis(i: number): number | undefined {
+    return this.work.channels.get(this.input(i));
   }
 
   in(i: number, axis: number): AxisRef {
@@ -127,24 +140,28 @@ class NodeCoupling implements CouplingContext {
   }
 
   tie(a: AxisRef, b: AxisRef, map: (i: number) => number = (i) => i): void {
-    const [startA, startB, size] = [this.index.start(a.value, a.axis), this.index.start(b.value, b.axis), this.index.size(b.value, b.axis)];
+    const [startA, startB, size] = [
+      this.work.index.start(a.value, a.axis),
+      this.work.index.start(b.value, b.axis),
+      this.work.index.size(b.value, b.axis),
+    ];
     this.mention(a, b);
-    this.onTie?.(this.node, a, b);
-    for (let i = 0; i < this.index.size(a.value, a.axis); i++) {
+    this.work.onTie?.(this.node, a, b);
+    for (let i = 0; i < this.work.index.size(a.value, a.axis); i++) {
       const j = map(i);
-      if (j >= 0 && j < size) this.sets.join(startA + i, startB + j);
+      if (j >= 0 && j < size) this.work.sets.join(startA + i, startB + j);
     }
   }
 
   tieWithin(a: AxisRef, classOf: (i: number) => number): void {
-    const start = this.index.start(a.value, a.axis);
+    const start = this.work.index.start(a.value, a.axis);
     const first = new Map<number, number>();
     this.mention(a);
-    for (let i = 0; i < this.index.size(a.value, a.axis); i++) {
+    for (let i = 0; i < this.work.index.size(a.value, a.axis); i++) {
       const group = classOf(i);
       const known = first.get(group);
       if (known === undefined) first.set(group, i);
-      else this.sets.join(start + known, start + i);
+      else this.work.sets.join(start + known, start + i);
     }
   }
 
@@ -154,11 +171,11 @@ class NodeCoupling implements CouplingContext {
 
   lock(a: AxisRef, reason: string): void {
     this.mention(a);
-    this.locks.push({ ...a, reason: `${this.node.op} (${this.node.name}): ${reason}` });
+    this.work.locks.push({ ...a, reason: `${this.node.op} (${this.node.name}): ${reason}` });
   }
 
   private ref(value: string, axis: number): AxisRef {
-    const rank = this.index.shapes.get(value)?.length ?? 0;
+    const rank = this.work.index.shapes.get(value)?.length ?? 0;
     return { value, axis: axis < 0 ? axis + rank : axis };
   }
 

@@ -15,6 +15,7 @@ export function sliceNetwork(network: PrunableNetwork, selection: Selection): Gr
   const { shapes } = network.coupling.index;
   for (const node of graph.nodes) rewriteNode(node, graph, cuts, shapes);
   for (const [name, tensor] of graph.initializers) graph.initializers.set(name, sliceTensor(name, tensor, cuts));
+  graph.inputs = graph.inputs.map((input) => ({ ...input, shape: graph.initializers.get(input.name)?.dims ?? input.shape }));
   for (const name of cuts.keys()) graph.valueInfo.delete(name);
   verify(graph);
   return graph;

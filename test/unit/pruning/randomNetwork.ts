@@ -117,7 +117,8 @@ export function randomNetwork(seed: number): Graph {
   let x = builder.emit('Relu', [conv(builder.input('x', ['N', 3, 6, 6]), 6)]);
   for (let i = 0; i < 4; i++) x = (blocks[random.integer(blocks.length)] ?? ((v) => v))(x);
   const pooled = random.uniform() < 0.5 ? builder.emit('GlobalAveragePool', [x]) : x;
-  const flat = builder.emit('Flatten', [pooled]);
+  const last = random.uniform() < 0.3 ? builder.emit('Transpose', [conv(pooled, 5, 1, 1)], { perm: [0, 2, 3, 1] }) : pooled;
+  const flat = builder.emit('Flatten', [last]);
   builder.output(builder.emit('Gemm', [flat, weight([4, Number(builder.typeOf(flat).shape?.[1])])], { transB: 1 }), 'logits');
   if (second !== undefined) builder.output(second, 'second');
   return builder.graph;

@@ -44,6 +44,17 @@ describe('structural removal', () => {
     assert.ok(cut > SEEDS, `${cut} groups were cut`);
   });
 
+  it('keeps the shapes of inputs that have a default right, as files before IR version 4 list all weights', async () => {
+    const graph = createModel('small-cnn', { input: [1, 8, 8], classes: 3, seed: 1 });
+    graph.inputs.push(...[...graph.initializers].map(([name, { type, dims }]) => ({ name, type, shape: dims })));
+    const network = findChannelGroups(graph);
+    const selection = randomSelection(network, 1);
+    const pruned = sliceNetwork(network, selection);
+    for (const input of pruned.inputs) assert.deepEqual(input.shape, pruned.initializers.get(input.name)?.dims ?? input.shape);
+    assert.notDeepEqual(pruned.inputs, graph.inputs);
+    assert.ok((await maskedDifference(runtime, network, pruned, selection)) < 1e-5);
+  });
+
   it('finds the three residual groups of ResNet-56 and its 2,128 filters', () => {
     const { groups } = findChannelGroups(createModel('resnet56', { input: [3, 32, 32], classes: 10, shortcut: 'conv', seed: 1 }));
     const shared = groups.filter((g) => g.layers.length > 1);
