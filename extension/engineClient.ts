@@ -38,6 +38,8 @@ export class EngineClient implements vscode.Disposable {
   constructor(
     private readonly script: string,
     private readonly output: vscode.LogOutputChannel,
+    /** What the settings say, as environment variables of the engine. */
+    private readonly environment: () => Readonly<Record<string, string>> = () => ({}),
   ) {}
 
   newJob(): string {
@@ -78,7 +80,7 @@ export class EngineClient implements vscode.Disposable {
 
   private start(): Running {
     const child = fork(this.script, [], {
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      env: { ...process.env, ...this.environment(), ELECTRON_RUN_AS_NODE: '1' },
       execArgv: [],
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -1,5 +1,8 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { version } from '../../package.json';
+import { DEVICE_CHOICES, type DeviceChoice } from '../contract/devices';
+import { answerProbe } from '../server/operations/probeDevice';
+import { chooseDevice } from '../server/operations/runtime';
 import { defineApply } from './commands/apply';
 import { defineCompare } from './commands/compare';
 import { defineConvert } from './commands/convert';
@@ -15,6 +18,7 @@ import { defineTickTock } from './commands/tickTock';
 import { defineTrain } from './commands/train';
 
 const USAGE = 2;
+const COMPUTE_NOTHING = new Set(['inspect', 'create', 'devices', 'tick-tock-config']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('scalpel')
@@ -39,6 +43,7 @@ async function main(argv: readonly string[]): Promise<void> {
   ])
     define(program);
   for (const command of program.commands) command.exitOverride();
+  addDevices(program);
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
@@ -47,4 +52,21 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-void main(process.argv);
+/** Every command that runs a network can choose where. */
+function addDevices(program: Command): void {
+  for (const command of program.commands)
+    if (!COMPUTE_NOTHING.has(command.name()))
+      command.addOption(
+        new Option('--device <name>', 'what runs the network; auto measures once').choices([...DEVICE_CHOICES]).default('cpu'),
+      );
+  program.hook('preAction', async (_program, command) => {
+    const { device } = command.opts<{ device?: DeviceChoice }>();
+    if (device && device !== 'cpu') await chooseDevice(device, (message) => process.stderr.write(`${message}\n`));
+  });
+}
+
+async function start(): Promise<void> {
+  if (!(await answerProbe())) await main(process.argv);
+}
+
+void start();

@@ -1,3 +1,4 @@
+import type { DeviceReport } from './devices';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { NoiseMagnitudes, NoiseOptions } from './noise';
 import type { SurgeryPlan } from './plan';
@@ -107,7 +108,7 @@ export interface EngineInfo {
   readonly version: string;
   readonly runtime: string;
   readonly threads: number;
-  readonly devices: readonly { id: string; description: string; memoryBytes?: number }[];
+  readonly devices: readonly DeviceReport[];
 }
 
 /** Notifications from the engine. */

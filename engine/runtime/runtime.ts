@@ -8,6 +8,8 @@ export interface CompileOptions {
   readonly lowMemory?: boolean;
   /** Makes `profile()` available (runs slower). */
   readonly profile?: boolean;
+  /** Told what a user should know of the compiled program, for example what its device leaves to the processor. */
+  readonly log?: (message: string) => void;
   /** `id` of one of the runtime's devices; 'cpu' by default. */
   readonly device?: string;
   /** Graph optimisations of the backend; 'all' by default. */

@@ -1,8 +1,11 @@
 import { IPCMessageReader, IPCMessageWriter, type MessageConnection, ResponseError, createMessageConnection } from 'vscode-jsonrpc/node';
+import { DEVICE_CHOICES, DEVICE_VARIABLE, type DeviceChoice } from '../contract/devices';
 import type { EngineRequests } from '../contract/protocol';
 import { SurgeryError, type SurgeryErrorCode } from '../graph/errors';
 import { type Handlers, createHandlers } from './handlers';
 import { Jobs } from './jobs';
+import { answerProbe } from './operations/probeDevice';
+import { chooseDevice } from './operations/runtime';
 
 /** JSON-RPC's range for errors that an application defines. */
 const APPLICATION_ERROR = -32000;
@@ -14,8 +17,10 @@ function serve(): void {
   const jobs = new Jobs((progress) => void connection.sendNotification('job/progress', progress));
   const log = (level: 'info' | 'warn' | 'error', message: string): void =>
     void connection.sendNotification('engine/log', { level, message });
+  const ready = chooseDevice(deviceOf(process.env[DEVICE_VARIABLE]), (message) => log('info', message));
   register(
     connection,
+    ready,
     createHandlers(jobs, log, (event, params) => void connection.sendNotification(event, params)),
   );
   connection.onNotification('job/cancel', ({ job }: { job: string }) => jobs.cancel(job));
@@ -24,10 +29,14 @@ function serve(): void {
   connection.listen();
 }
 
-function register(connection: MessageConnection, handlers: Handlers): void {
+const deviceOf = (text: string | undefined): DeviceChoice => DEVICE_CHOICES.find((choice) => choice === text) ?? 'cpu';
+
+/** Requests are answered once the device is chosen. */
+function register(connection: MessageConnection, ready: Promise<void>, handlers: Handlers): void {
   for (const method of Object.keys(handlers) as (keyof EngineRequests)[])
     connection.onRequest(method, async (params: unknown) => {
       try {
+        await ready;
         return await handlers[method](params as never);
       } catch (error) {
         throw toResponseError(error);
@@ -42,4 +51,6 @@ function toResponseError(error: unknown): ResponseError<unknown> {
   return new ResponseError(APPLICATION_ERROR, known.message, data);
 }
 
-serve();
+void answerProbe().then((probed) => {
+  if (!probed) serve();
+});

@@ -4,7 +4,7 @@ import type { Program, RunOptions } from '../runtime';
 import { RunQueue } from '../runQueue';
 import type { Environment } from './environment';
 import type { Handle } from './library';
-import { readProfile } from './profile';
+import { describeFallback, readProfile } from './profile';
 import type { Frame, Session } from './session';
 import { readValue, valueAt, ValueSlot, type PlacedTensor } from './values';
 
@@ -28,12 +28,15 @@ export class CProgram implements Program {
   readonly #frame: Frame;
   readonly #inputSlots: readonly ValueSlot[];
   readonly #outputSlots: readonly ValueSlot[];
+  #told = false;
 
   constructor(
     private readonly environment: Environment,
     private readonly session: Session,
     private readonly label: string,
     private readonly profiled = false,
+    /** Told once what the device left to the processor. */
+    private readonly log?: (message: string) => void,
   ) {
     this.inputs = session.inputs;
     this.outputs = session.outputs;
@@ -63,11 +66,19 @@ export class CProgram implements Program {
     });
     try {
       await this.session.run(frame, signal);
+      this.#tellFallback();
       return new Map(this.outputs.map((name, i) => [name, into?.get(name) ?? this.#read(name, frame.outputs[i])]));
     } finally {
       this.#releaseOwnOutputs(into);
       pinned.length = 0;
     }
+  }
+
+  #tellFallback(): void {
+    if (!this.session.onGpu || this.profiled || this.#told) return;
+    this.#told = true;
+    const message = describeFallback(this.session.endProfiling(), this.label);
+    if (message) this.log?.(message);
   }
 
   #slot(slots: readonly ValueSlot[], index: number): ValueSlot {

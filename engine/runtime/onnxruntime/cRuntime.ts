@@ -1,11 +1,14 @@
 import os from 'node:os';
 import path from 'node:path';
 import type { Graph } from '../../graph/graph';
-import type { CompileOptions, Device, Runtime } from '../runtime';
+import { SurgeryError } from '../../graph/errors';
+import type { CompileOptions, Device, Program, Runtime } from '../runtime';
 import { CProgram } from './cProgram';
 import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
 import { processorDevice } from './devices';
+import { inWebGpuForms, refusedByWebGpu } from './webGpuForms';
 import { openEnvironment, type Environment } from './environment';
+import { ResidentProgram } from './residentProgram';
 import { Session } from './session';
 
 /** onnxruntime through its C API: no copies, runs off the calling thread, cancel. */
@@ -20,13 +23,34 @@ export class CRuntime implements Runtime {
     this.name = `onnxruntime ${this.#environment.library.version}`;
   }
 
-  async compile(graph: Graph, options: CompileOptions = {}): Promise<CProgram> {
-    return this.compileBytes(encodeOnnx(graph), options, graph.name);
+  compile(
+    graph: Graph,
+    options: CompileOptions & { readonly device: 'webgpu'; readonly carry: ReadonlyMap<string, string> },
+  ): Promise<Program>;
+  compile(graph: Graph, options?: CompileOptions): Promise<CProgram>;
+  async compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
+    const onGpu = options.device === 'webgpu';
+    const bytes = encodeOnnx(onGpu ? inWebGpuForms(graph) : graph);
+    const { carry } = options;
+    const session = await this.#session(bytes, options, graph.name, onGpu ? refusedByWebGpu(graph) : []);
+    if (!onGpu || !carry || carry.size === 0) return this.#program(session, options, graph.name);
+    return new ResidentProgram(this.#environment, session, graph, carry, options.log);
   }
 
   async compileBytes(bytes: Uint8Array, options: CompileOptions = {}, label = 'The model'): Promise<CProgram> {
-    const prefix = options.profile ? path.join(os.tmpdir(), `scalpel-profile-${process.pid}`) : undefined;
-    const session = await Session.create(this.#environment, bytes, label, options, prefix);
-    return new CProgram(this.#environment, session, label, options.profile);
+    return this.#program(await this.#session(bytes, options, label), options, label);
+  }
+
+  #program(session: Session, { profile, log }: CompileOptions, label: string): CProgram {
+    return new CProgram(this.#environment, session, label, profile, log);
+  }
+
+  /** On a GPU the first run is always profiled, to tell what its provider left to the processor. */
+  #session(bytes: Uint8Array, options: CompileOptions, label: string, onProcessor: readonly string[] = []): Promise<Session> {
+    const { device = 'cpu', profile } = options;
+    if (device !== 'cpu' && device !== 'webgpu')
+      throw new SurgeryError('option-invalid', `onnxruntime has no device ${device} here; use cpu or webgpu`);
+    const prefix = profile || device === 'webgpu' ? path.join(os.tmpdir(), `scalpel-profile-${process.pid}`) : undefined;
+    return Session.create(this.#environment, bytes, label, { ...options, onProcessor }, prefix);
   }
 }

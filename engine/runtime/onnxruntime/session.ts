@@ -3,11 +3,17 @@ import { SurgeryError } from '../../graph/errors';
 import type { CompileOptions } from '../runtime';
 import type { Environment } from './environment';
 import { OrtError, type Handle } from './library';
+import { onWebGpu, releaseOnWebGpu } from './webGpuQueue';
 
 const OPTIMISATION = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 const LOG_FATAL = 4;
 /** Runs shorter than this are made on the calling thread: handing them to another thread costs as much. */
 const SHORT_MS = 0.15;
+
+export interface SessionSettings extends CompileOptions {
+  /** Names of nodes that a device leaves to the processor. */
+  readonly onProcessor?: readonly string[];
+}
 
 /** The names and values of one call of Run, as the pointer arrays that it reads. */
 export interface Frame {
@@ -29,6 +35,8 @@ export class Session {
     private readonly environment: Environment,
     private readonly handle: Handle<'session'>,
     private readonly label: string,
+    /** Whether it computes on the GPU. */
+    readonly onGpu: boolean,
   ) {
     this.inputs = this.#readNames('Input');
     this.outputs = this.#readNames('Output');
@@ -40,14 +48,16 @@ export class Session {
     environment: Environment,
     bytes: Uint8Array,
     label: string,
-    options: CompileOptions,
+    options: SessionSettings,
     profilePrefix?: string,
   ): Promise<Session> {
     const { api } = environment.library;
     await environment.denormals.ready();
-    const settings = sessionOptions(environment, options, profilePrefix);
+    const settings = settingsFor(environment, options, label, profilePrefix);
+    const onGpu = options.device === 'webgpu';
+    const create = (): Promise<Handle<'session'>> => createSession(environment, bytes, settings);
     try {
-      return new Session(environment, await createSession(environment, bytes, settings), label);
+      return new Session(environment, await (onGpu ? onWebGpu(create) : create()), label, onGpu);
     } catch (error) {
       throw runtimeError(error, `${label} cannot be compiled`);
     } finally {
@@ -82,13 +92,16 @@ export class Session {
   }
 
   /** @throws SurgeryError 'cancelled' when `signal` is aborted, 'runtime-failed' when an operator fails. */
-  async run(frame: Frame, signal?: AbortSignal): Promise<void> {
+  run(frame: Frame, signal?: AbortSignal): Promise<void> {
+    return this.onGpu ? onWebGpu(() => this.#run(frame, signal)) : this.#run(frame, signal);
+  }
+
+  async #run(frame: Frame, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) throw cancelled(this.label);
     const start = performance.now();
     try {
-      if (this.#lastMs < SHORT_MS) this.#runHere(frame);
-      else if (signal) await this.#runWithSignal(frame, signal);
-      else await this.environment.library.callAsync('Run', ...this.#arguments(frame, null));
+      if (this.#lastMs < SHORT_MS && !this.onGpu) this.#runHere(frame);
+      else await this.#withSignal(signal, (options) => this.environment.library.callAsync('Run', ...this.#arguments(frame, options)));
     } catch (error) {
       throw signal?.aborted ? cancelled(this.label) : runtimeError(error, `${this.label} failed`);
     }
@@ -100,13 +113,24 @@ export class Session {
     denormals.during(() => library.api.Run(...this.#arguments(frame, null)));
   }
 
-  async #runWithSignal(frame: Frame, signal: AbortSignal): Promise<void> {
+  /** One run on tensors that are bound; its caller holds the GPU's queue. */
+  async runBound(binding: Handle<'binding'>, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) throw cancelled(this.label);
+    try {
+      await this.#withSignal(signal, (options) => this.environment.library.callAsync('RunWithBinding', this.handle, options, binding));
+    } catch (error) {
+      throw signal?.aborted ? cancelled(this.label) : runtimeError(error, `${this.label} failed`);
+    }
+  }
+
+  async #withSignal(signal: AbortSignal | undefined, run: (options: Handle<'runOptions'> | null) => Promise<void>): Promise<void> {
+    if (!signal) return run(null);
     const { library } = this.environment;
     const options = library.make('CreateRunOptions');
     const terminate = (): void => library.api.RunOptionsSetTerminate(options);
     signal.addEventListener('abort', terminate);
     try {
-      await library.callAsync('Run', ...this.#arguments(frame, options));
+      await run(options);
     } finally {
       signal.removeEventListener('abort', terminate);
       library.api.ReleaseRunOptions(options);
@@ -126,8 +150,19 @@ export class Session {
     return takeText(this.environment, box[0] ?? 0n);
   }
 
+  /** What the session's own memory on its device is allocated with. */
+  deviceAllocator(memory: Handle<'memoryInfo'>): Handle<'allocator'> {
+    return this.environment.library.make('CreateAllocator', this.handle, memory);
+  }
+
+  newBinding(): Handle<'binding'> {
+    return this.environment.library.make('CreateIoBinding', this.handle);
+  }
+
   release(): void {
-    this.environment.library.api.ReleaseSession(this.handle);
+    const release = (): void => this.environment.library.api.ReleaseSession(this.handle);
+    if (this.onGpu) releaseOnWebGpu(release);
+    else release();
   }
 }
 
@@ -145,9 +180,18 @@ function createSession(
   return library.makeAsync('CreateSessionFromArray', handle, bytes, bytes.byteLength, settings);
 }
 
+/** @throws SurgeryError 'runtime-failed' when the device refuses. */
+function settingsFor(environment: Environment, options: SessionSettings, label: string, profilePrefix?: string): Handle<'sessionOptions'> {
+  try {
+    return sessionOptions(environment, options, profilePrefix);
+  } catch (error) {
+    throw runtimeError(error, `${label} cannot use ${options.device ?? 'the processor'}`);
+  }
+}
+
 function sessionOptions(
   { library, threads, denormals }: Environment,
-  options: CompileOptions,
+  options: SessionSettings,
   profilePrefix?: string,
 ): Handle<'sessionOptions'> {
   const { api, make } = library;
@@ -161,6 +205,9 @@ function sessionOptions(
     api.DisableCpuMemArena(settings);
     api.DisableMemPattern(settings);
   }
+  if (options.onProcessor && options.onProcessor.length > 0)
+    api.AddSessionConfigEntry(settings, 'ep.webgpuexecutionprovider.forceCpuNodeNames', options.onProcessor.join('\n'));
+  if (options.device === 'webgpu') api.SessionOptionsAppendExecutionProvider(settings, 'WebGPU', null, null, 0);
   if (profilePrefix !== undefined) api.EnableProfiling(settings, profilePrefix);
   return settings;
 }

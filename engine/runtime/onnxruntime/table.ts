@@ -5,7 +5,17 @@
 export const API_VERSION = 29;
 
 export type HandleKind =
-  'status' | 'env' | 'session' | 'sessionOptions' | 'runOptions' | 'value' | 'memoryInfo' | 'allocator' | 'shapeInfo' | 'threadingOptions';
+  | 'status'
+  | 'env'
+  | 'session'
+  | 'sessionOptions'
+  | 'runOptions'
+  | 'value'
+  | 'memoryInfo'
+  | 'allocator'
+  | 'shapeInfo'
+  | 'threadingOptions'
+  | 'binding';
 
 /**
  * Kinds of arguments: a handle by its kind, 'out K' a handle that is made, 'address' memory (an address or the typed array over it), 'size' a
@@ -55,9 +65,11 @@ export const TABLE = {
   GetDimensionsCount: { index: 61, result: 'status', args: ['shapeInfo', 'address'] },
   GetDimensions: { index: 62, result: 'status', args: ['shapeInfo', 'address', 'size'] },
   GetTensorTypeAndShape: { index: 65, result: 'status', args: ['value', 'out shapeInfo'] },
+  CreateMemoryInfo: { index: 68, result: 'status', args: ['text', 'int', 'int', 'int', 'out memoryInfo'] },
   CreateCpuMemoryInfo: { index: 69, result: 'status', args: ['int', 'int', 'out memoryInfo'] },
   AllocatorFree: { index: 76, result: 'status', args: ['allocator', 'address'] },
   GetAllocatorWithDefaultOptions: { index: 78, result: 'status', args: ['out allocator'] },
+  ReleaseMemoryInfo: { index: 94, result: 'void', args: ['memoryInfo'] },
   ReleaseStatus: { index: 93, result: 'void', args: ['status'] },
   ReleaseSession: { index: 95, result: 'void', args: ['session'] },
   ReleaseValue: { index: 96, result: 'void', args: ['value'] },
@@ -72,6 +84,13 @@ export const TABLE = {
   GetAvailableProviders: { index: 125, result: 'status', args: ['address', 'address'] },
   ReleaseAvailableProviders: { index: 126, result: 'status', args: ['address', 'int'] },
   AddSessionConfigEntry: { index: 130, result: 'status', args: ['sessionOptions', 'text', 'text'] },
+  CreateAllocator: { index: 131, result: 'status', args: ['session', 'memoryInfo', 'out allocator'] },
+  ReleaseAllocator: { index: 132, result: 'void', args: ['allocator'] },
+  RunWithBinding: { index: 133, result: 'status', args: ['session', 'runOptions', 'binding'] },
+  CreateIoBinding: { index: 134, result: 'status', args: ['session', 'out binding'] },
+  ReleaseIoBinding: { index: 135, result: 'void', args: ['binding'] },
+  BindInput: { index: 136, result: 'status', args: ['binding', 'text', 'value'] },
+  BindOutput: { index: 137, result: 'status', args: ['binding', 'text', 'value'] },
   SetGlobalIntraOpNumThreads: { index: 147, result: 'status', args: ['threadingOptions', 'int'] },
   SetGlobalInterOpNumThreads: { index: 148, result: 'status', args: ['threadingOptions', 'int'] },
   SetGlobalSpinControl: { index: 149, result: 'status', args: ['threadingOptions', 'int'] },
@@ -81,4 +100,5 @@ export const TABLE = {
     result: 'status',
     args: ['sessionOptions', 'text', 'address', 'address', 'size'],
   },
+  CopyTensors: { index: 386, result: 'status', args: ['env', 'address', 'address', 'address', 'size'] },
 } as const satisfies Record<string, Entry>;

@@ -48,6 +48,15 @@ const STRING = TYPES.indexOf('string') + 1;
 /** Stands in for the data of empty tensors, whose arrays have no address. */
 const NOTHING = new BigInt64Array(1);
 
+/** A tensor in memory of an allocator's, without contents. */
+export function newValue(
+  { library }: Environment,
+  allocator: Handle<'allocator'>,
+  { type, dims }: { readonly type: ElementType; readonly dims: readonly number[] },
+): Handle<'value'> {
+  return library.make('CreateTensorAsOrtValue', allocator, dimsArray(dims), dims.length, TYPES.indexOf(type) + 1);
+}
+
 /** An OrtValue over memory of ours: no copy. The memory must outlive the value. */
 export function valueAt({ library, cpuMemory }: Environment, tensor: PlacedTensor): Handle<'value'> {
   const needed = byteSize(tensor.type, elementCount(tensor.dims));

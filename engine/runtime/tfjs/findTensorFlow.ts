@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { TENSORFLOW_VARIABLE } from '../../contract/devices';
 import type { TfjsModule } from '../../ops/opRecord';
 
 /** A package that gives tfjs a backend, as it is installed somewhere. */
@@ -45,13 +46,10 @@ const CANDIDATES: readonly Candidate[] = [
   },
 ];
 
-/** The extension tells the engine where its storage is by this variable. */
-export const TENSORFLOW_FOLDER = 'SCALPEL_TENSORFLOW';
-
 /** Folders whose node_modules may hold tfjs: the extension's storage, the working folder, NODE_PATH, and where Scalpel itself lies. */
 export function searchFolders(): string[] {
   const listed = (process.env.NODE_PATH ?? '').split(path.delimiter);
-  return [process.env[TENSORFLOW_FOLDER] ?? '', process.cwd(), ...listed, __dirname].filter((folder) => folder !== '');
+  return [process.env[TENSORFLOW_VARIABLE] ?? '', process.cwd(), ...listed, __dirname].filter((folder) => folder !== '');
 }
 
 /** Everything installed in `folders`, best first, without loading it. */

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync }
 import os from 'node:os';
 import path from 'node:path';
 import type { ModelSummary } from '../../../engine/contract/models';
+import type { EngineInfo } from '../../../engine/contract/protocol';
 import type { RobustnessReport } from '../../../engine/contract/robustness';
 import { writeNpz } from '../../../engine/formats/npy/npz';
 import { type Tensor, float32, int64 } from '../../../engine/graph/tensor';
@@ -144,6 +145,22 @@ describe('the command line', () => {
     }>();
     assert.ok(parameters.includes('conv1.weight') && parameters.includes('fc.bias'));
     assert.ok(existsSync(at('grads.npz')));
+  });
+
+  it('says what can run here, and goes on with the processor where a device cannot', () => {
+    const { devices } = scalpel('devices', '--json').json<EngineInfo>();
+    assert.deepEqual(
+      ['cpu', 'webgpu', 'cuda', 'tensorflow'].filter((id) => !devices.some((d) => d.id === id)),
+      [],
+    );
+    assert.ok(devices.every((d) => d.description !== '' && d.unavailable !== ''));
+    const evaluated = (device: string) => scalpel('evaluate', model, '--data', DATA, '--limit', '20', '--device', device, '--json');
+    const [cpu, tensorFlow, cuda] = ['cpu', 'tensorflow', 'cuda'].map(evaluated);
+    assert.ok(Math.abs(cpu!.json<{ loss: number }>().loss - tensorFlow!.json<{ loss: number }>().loss) < 1e-4);
+    assert.match(tensorFlow!.stderr, /TensorFlow: @tensorflow\/tfjs-/);
+    assert.deepEqual(cuda!.json(), cpu!.json());
+    assert.match(cuda!.stderr, /--device cuda: the processor is used\. onnxruntime's npm package has no CUDA files/);
+    assert.equal(evaluated('tpu').status, 2);
   });
 
   it('ends with one line and code 1 or 2 when it cannot go on, and writes nothing', () => {

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { assertClose } from '../../support/close';
+
+/** A software Vulkan device, as Debian's chromium package brings it. */
+const SOFTWARE_DEVICE = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+interface Outcome {
+  readonly error?: string;
+  readonly cpu: number[];
+  readonly first: number[];
+  readonly second: number[];
+  readonly memory: number[];
+  readonly notes: string[];
+  readonly mean: [number[], number[]];
+}
+
+if (existsSync(SOFTWARE_DEVICE))
+  describe('training on WebGPU (a software device)', () => {
+    let outcome: Outcome;
+    before(async function () {
+      this.timeout(120_000);
+      const script = path.join(__dirname, '../../support/webGpuRun.ts');
+      const { stdout } = await promisify(execFile)(process.execPath, ['--require', require.resolve('tsx/cjs'), script], {
+        env: { ...process.env, VK_ICD_FILENAMES: process.env.VK_ICD_FILENAMES ?? SOFTWARE_DEVICE },
+      });
+      outcome = JSON.parse(stdout) as Outcome;
+      assert.equal(outcome.error, undefined);
+    });
+
+    it('follows the processor over 30 steps', () => {
+      assert.equal(outcome.first.length, 30);
+      assertClose(outcome.first, outcome.cpu, 1e-3, 'losses');
+      assertClose(outcome.mean[1], outcome.mean[0], 1e-3, 'running mean');
+    });
+
+    it('lets a second job have the device at the same time', () => assertClose(outcome.second, outcome.cpu.slice(0, 5), 1e-3, 'losses'));
+
+    it('keeps its memory flat from step to step', () => {
+      const [early = 0, late = 0] = [outcome.memory[9], outcome.memory[29]];
+      assert.ok(late - early < 8 * 2 ** 20, `it grew by ${late - early} bytes over 20 steps`);
+    });
+
+    it('says what runs on the processor, and how long that takes', () => {
+      assert.equal(outcome.notes.length, 1);
+      assert.match(outcome.notes[0]!, /^WebGPU: \d+ of \d+ operators run on the processor \([\d.]+ ms.*MaxPool/);
+    });
+  });
