@@ -1,14 +1,19 @@
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { alexnet, mlp, mobilenetV2, smallCnn, vgg16 } from './plainNetworks';
+import { RECURRENT, recurrentClassifier } from './recurrent';
 import { IMAGENET_BLOCKS, cifarResnet, imagenetResnet, wideResnet } from './resnet';
 
 export interface ArchitectureOptions {
-  /** Channels, height, width. */
+  /** Channels, height, width; steps, features of recurrent networks. */
   readonly input: readonly number[];
   readonly classes: number;
   /** Shortcut of the small ResNets where the size changes: padded identity (A) or convolution (B). */
   readonly shortcut?: 'pad' | 'conv';
+  /** Hidden units of recurrent networks. */
+  readonly hidden?: number;
+  /** Whether a recurrent network takes the lengths of its sequences. */
+  readonly lengths?: boolean;
   readonly seed: number;
 }
 
@@ -25,10 +30,12 @@ export const ARCHITECTURES = [
   'resnet18|34|50|101|152',
   'wrn-28-10 (and any depth 6n + 4)',
   ...Object.keys(PLAIN),
+  ...RECURRENT,
 ];
 
 /** A fresh network of a named architecture with logits as its output, opset 17, symbolic batch. */
 export function createModel(name: string, options: ArchitectureOptions): Graph {
+  if (RECURRENT.includes(name)) return recurrentClassifier(name, options);
   if (options.input.length !== 3)
     throw new SurgeryError('option-invalid', `--input ${options.input.join(',')} must be channels,height,width`);
   const plain = PLAIN[name];

@@ -1,8 +1,9 @@
 import { SurgeryError } from '../graph/errors';
-import { type Graph, feedsOf } from '../graph/graph';
+import { type Graph, type NamedValue } from '../graph/graph';
 import { type Tensor, float32 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
 import { parametersOf } from '../ops/parameters';
+import { classifierInputs } from './classifierInputs';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
 import { type Optimiser, type StateSlot, type StepInputs, emitUpdate } from './optimiser';
 import type { Perturbation, RandomInput } from './perturbation';
@@ -33,6 +34,8 @@ export interface TrainingGraph {
   /** Input of the network, [batch, ...], and labels, [batch] int64. */
   readonly x: string;
   readonly y: string;
+  /** Input of the sequences' lengths, [batch], where the network takes them. */
+  readonly lengths?: NamedValue;
   /** Scalar outputs: mean loss, and count of correct predictions (int64). */
   readonly loss: string;
   readonly correct: string;
@@ -56,7 +59,9 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const source = convertToTrainingOpset(network);
   const parameters = options.parameters ?? parametersOf(source);
   const builder = new GraphBuilder(`${network.name}/training`, TRAINING_OPSET);
-  const x = addInput(builder, source, options.batch);
+  const inputs = classifierInputs(source);
+  const x = addInput(builder, inputs.x, options.batch);
+  if (inputs.lengths) builder.input(inputs.lengths.name, [options.batch], inputs.lengths.type);
   const y = builder.input('label', [options.batch], 'int64');
   addInitializers(builder, source, options, parameters);
   const passes = new TrainingPasses(builder, source, options, { x, y }, options.inputGradient ? [...parameters, x] : parameters);
@@ -65,7 +70,19 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   [loss, correct, logits].forEach((value) => builder.output(value));
   const { randoms, reports, statistics } = passes;
   const saliency = exposeAll(builder, saliencyOf(builder, gradients, options.saliency ?? []));
-  const common = { graph: builder.graph, batch: options.batch, x, y, loss, correct, logits, randoms, reports, saliency };
+  const common = {
+    lengths: inputs.lengths,
+    graph: builder.graph,
+    batch: options.batch,
+    x,
+    y,
+    loss,
+    correct,
+    logits,
+    randoms,
+    reports,
+    saliency,
+  };
   if (!options.optimiser) {
     for (const value of gradients.values()) builder.output(value);
     return { ...common, gradients, updated: exposeAll(builder, statistics), state: passes.state };
@@ -80,14 +97,7 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   };
 }
 
-function addInput(builder: GraphBuilder, source: Graph, batch: number): string {
-  const feeds = feedsOf(source);
-  const input = feeds[0];
-  if (feeds.length !== 1 || !input)
-    throw new SurgeryError(
-      'graph-invalid',
-      `Training needs a network with one input; this one has ${feeds.length} (${feeds.map((f) => f.name).join(', ')})`,
-    );
+function addInput(builder: GraphBuilder, input: NamedValue, batch: number): string {
   const dims = (input.shape ?? []).map((d, i) => (typeof d === 'number' ? d : i === 0 ? batch : undefined));
   const unknown = dims.findIndex((d) => d === undefined);
   if (unknown >= 0 || dims.length === 0)

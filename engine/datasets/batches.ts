@@ -27,6 +27,8 @@ export interface Batch {
   readonly x: Tensor;
   /** int64 [B]. */
   readonly y: Tensor;
+  /** int32 [B], where the data has sequences of different lengths. */
+  readonly lengths?: Tensor;
 }
 
 /** Buffers that batches take turns in: one in use, one waiting, one being filled. */
@@ -91,11 +93,13 @@ class BatchLoader {
     const { x, y } = this.ring[index % RING] as { x: Float32Array; y: BigInt64Array };
     const first = index * this.options.batch;
     const count = Math.min(this.options.batch, this.split.count - first);
+    const lengths = this.split.lengths && new Int32Array(count);
     let started = performance.now();
     for (let i = 0; i < count; i++) {
       const at = this.order?.[first + i] ?? first + i;
       this.normaliser.write(this.split.read(at), x, i * this.size, this.placement());
       y[i] = BigInt(this.split.labels[at] ?? 0);
+      if (lengths) lengths[i] = this.split.lengths[at] ?? 0;
       if (performance.now() - started < SLICE_MS) continue;
       await nextTurn();
       started = performance.now();
@@ -103,6 +107,7 @@ class BatchLoader {
     return {
       x: { type: 'float32', dims: [count, ...this.split.sampleShape], data: x.subarray(0, count * this.size) },
       y: { type: 'int64', dims: [count], data: y.subarray(0, count) },
+      ...(lengths ? { lengths: { type: 'int32', dims: [count], data: lengths } } : {}),
     };
   }
 

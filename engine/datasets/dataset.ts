@@ -16,6 +16,8 @@ export interface Split extends SampleForm {
   readonly count: number;
   /** Class of each sample, from 0. */
   readonly labels: Int32Array;
+  /** Steps of each sequence that are data; what follows is filled up with zeros. Left out where all are. */
+  readonly lengths?: Int32Array;
   /** Elements of sample `i` in row-major order of the sample shape; valid until the next call. 8-bit samples hold 0 to 255. */
   read(i: number): Uint8Array | Float32Array;
 }
@@ -36,6 +38,11 @@ export interface OpenOptions {
   readonly imageSize?: readonly [number, number];
   /** Order of the axes of image arrays; told from the shape by default. */
   readonly axes?: 'CHW' | 'HWC' | 'TF';
+  /** Frames of a clip; and how far apart the windows begin that are cut from longer recordings. */
+  readonly frames?: number;
+  readonly stride?: number;
+  /** Whose recordings are held out for testing, where the data tells who is in them. */
+  readonly test?: readonly string[];
 }
 
 /** A data set from its splits, which have the same form. */
@@ -64,11 +71,13 @@ export function arraySplit(
 /** The samples at the given positions. */
 export function subset(split: Split, positions: Uint32Array): Split {
   const labels = Int32Array.from(positions, (p) => split.labels[p] ?? 0);
-  return { ...split, count: positions.length, labels, read: (i) => split.read(positions[i] ?? 0) };
+  const lengths = split.lengths && Int32Array.from(positions, (p) => split.lengths?.[p] ?? 0);
+  return { ...split, count: positions.length, labels, lengths, read: (i) => split.read(positions[i] ?? 0) };
 }
 
 /** The first `count` samples, or all. */
 export function firstOf(split: Split, count = Infinity): Split {
   if (count >= split.count) return split;
-  return { ...split, count, labels: split.labels.subarray(0, count), read: (i) => split.read(i) };
+  const { labels, lengths } = split;
+  return { ...split, count, labels: labels.subarray(0, count), lengths: lengths?.subarray(0, count), read: (i) => split.read(i) };
 }

@@ -21,12 +21,12 @@ interface Labelled {
   readonly label: number;
 }
 
-const folders = (directory: string): string[] =>
+export const folders = (directory: string): string[] =>
   readdirSync(directory)
     .filter((name) => isDirectory(join(directory, name)))
     .sort();
 const hasImages = (directory: string): boolean => readdirSync(directory).some((name) => IMAGE.test(name));
-const splitFolder = (directory: string, names: readonly string[]): string | undefined =>
+export const splitFolder = (directory: string, names: readonly string[]): string | undefined =>
   folders(directory).find((name) => names.includes(name.toLowerCase()));
 
 export function isImageFolder(directory: string): boolean {
@@ -67,7 +67,7 @@ const notes = (size: readonly [number, number], split: string): string[] => [
   `layout: C, H, W with 3 channels, ${size.join(' x ')} pixels`,
   split,
 ];
-const imagesOf = (folder: string): string[] =>
+export const imagesOf = (folder: string): string[] =>
   isDirectory(folder)
     ? readdirSync(folder)
         .filter((name) => IMAGE.test(name))
@@ -99,7 +99,7 @@ function pictures(samples: readonly Labelled[], size: readonly [number, number],
   };
 }
 
-function readPicture(file: string): Picture {
+export function readPicture(file: string): Picture {
   const bytes = readFileSync(file);
   try {
     return /\.png$/i.test(file) ? PNG.sync.read(bytes) : decodeJpeg(bytes, { useTArray: true, maxMemoryUsageInMB: 2048 });
@@ -109,7 +109,7 @@ function readPicture(file: string): Picture {
 }
 
 /** Scales so that the picture covers the size, by averaging or repeating pixels, and cuts out the middle; planes R, G, B. */
-function fitted({ width, height, data }: Picture, toHeight: number, toWidth: number): Uint8Array {
+export function fitted({ width, height, data }: Picture, toHeight: number, toWidth: number): Uint8Array {
   const scale = Math.max(toHeight / height, toWidth / width);
   const [offsetY, offsetX] = [(height - toHeight / scale) / 2, (width - toWidth / scale) / 2];
   const result = new Uint8Array(3 * toHeight * toWidth);

@@ -34,7 +34,7 @@ export class Normaliser {
     const scale = form.element === 'uint8' && !raw ? 1 / 255 : 1;
     this.factor = deviations.map((d) => scale / d);
     this.shift = means.map((m, c) => -m / (deviations[c] ?? 1));
-    this.tables = form.element === 'uint8' ? Array.from(this.factor, (f, c) => table(f, this.shift[c] ?? 0)) : [];
+    this.tables = form.element === 'uint8' && form.layout === 'CHW' ? Array.from(this.factor, (f, c) => table(f, this.shift[c] ?? 0)) : [];
   }
 
   /** One sample into `into` from `offset`. Images may be shifted and mirrored; what lies outside them is 0 before normalisation. */

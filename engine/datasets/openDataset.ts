@@ -1,18 +1,21 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { SurgeryError } from '../graph/errors';
 import { isCifarFolder, openCifarArchive, openCifarFolder } from './cifar';
+import { isClipFolder, openClipFolder } from './clipFolder';
 import type { Dataset, OpenOptions } from './dataset';
 import { isDirectory } from './fileBytes';
 import { openGenerated } from './generated';
 import { isIdxFolder, openIdxFolder } from './idx';
 import { isImageFolder, openImageFolder } from './imageFolder';
 import { openNpzDataset } from './npzDataset';
+import { isSilhouetteFolder, openSilhouetteFolder } from './silhouettes';
+import { isTimeSeries, isTimeSeriesFolder, openTimeSeries } from './timeSeries';
 
 const GENERATED = 'generated:';
 
 /**
- * Opens labelled data (DESIGN 5.2): a folder of IDX files, CIFAR binary batches or class folders with images;
- * a CIFAR .tar.gz; an .npz; or `generated:shapes?...` and `generated:motions?...`. Options may follow a path as a query
+ * Opens labelled data (DESIGN 5.2): a folder of IDX files, CIFAR binary batches, class folders with images or with clips, time
+ * series (.ts) or silhouettes; a CIFAR .tar.gz; an .npz; a .ts; or `generated:shapes?...` and `generated:motions?...`. Options may follow a path as a query
  * ("photos?size=64&holdout=0.1"). Throws SurgeryError 'file-not-found', 'data-malformed' or 'option-invalid'.
  */
 export async function openDataset(spec: string, options: OpenOptions = {}): Promise<Dataset> {
@@ -25,20 +28,24 @@ export async function openDataset(spec: string, options: OpenOptions = {}): Prom
       file: place,
     });
   if (place.endsWith('.npz')) return openNpzDataset(place, all);
+  if (isTimeSeries(place)) return openTimeSeries(place, all);
   if (/\.(tar\.gz|tgz|tar)$/.test(place)) return openCifarArchive(place);
-  throw new SurgeryError('data-malformed', `${place} is neither a folder of data nor an .npz or .tar.gz file`, { file: place });
+  throw new SurgeryError('data-malformed', `${place} is neither a folder of data nor an .npz, .ts or .tar.gz file`, { file: place });
 }
 
 function openFolder(directory: string, options: OpenOptions): Dataset | Promise<Dataset> {
   if (isIdxFolder(directory)) return openIdxFolder(directory, options);
   if (isCifarFolder(directory)) return openCifarFolder(directory);
   if (isImageFolder(directory)) return openImageFolder(directory, options);
+  if (isClipFolder(directory)) return openClipFolder(directory, options);
+  if (isTimeSeriesFolder(directory)) return openTimeSeries(directory, options);
+  if (isSilhouetteFolder(directory)) return openSilhouetteFolder(directory, options);
   const files = readdirSync(directory);
   const archive = files.find((name) => /^cifar.*\.t(ar\.)?gz$/.test(name));
   if (archive) return openCifarArchive(`${directory}/${archive}`);
   throw new SurgeryError(
     'data-malformed',
-    `${directory} holds no data that is known: no IDX files, no CIFAR batches (data_batch_1.bin) and no class folders with PNG or JPEG images (it has ${files.slice(0, 4).join(', ') || 'nothing'})`,
+    `${directory} holds no data that is known: no IDX files, no CIFAR batches (data_batch_1.bin), no class folders with PNG or JPEG images or with clips, no time series (_TRAIN.ts) (it has ${files.slice(0, 4).join(', ') || 'nothing'})`,
     { file: directory },
   );
 }
@@ -54,6 +61,9 @@ function queryOptions(query: URLSearchParams, spec: string): OpenOptions {
     holdout: (text) => ({ holdout: Number(text) }),
     size: (text) => ({ imageSize: sizeOf(text, spec) }),
     axes: (text) => ({ axes: axesOf(text, spec) }),
+    frames: (text) => ({ frames: wholeNumber(text, 'frames', spec) }),
+    stride: (text) => ({ stride: wholeNumber(text, 'stride', spec) }),
+    test: (text) => ({ test: text.split(',') }),
   };
   const parts = [...query].map(([key, text]) => {
     const read = known[key];
@@ -68,6 +78,12 @@ function sizeOf(text: string, spec: string): [number, number] {
   if (!Number.isInteger(height) || !Number.isInteger(width) || height < 1 || width < 1)
     throw new SurgeryError('option-invalid', `${spec}: size ${text} is not of the form 64 or 64x48`);
   return [height, width];
+}
+
+function wholeNumber(text: string, name: string, spec: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new SurgeryError('option-invalid', `${spec}: ${name} ${text} is no whole number from 1`);
+  return value;
 }
 
 function axesOf(text: string, spec: string): 'CHW' | 'HWC' | 'TF' {

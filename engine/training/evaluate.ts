@@ -1,5 +1,6 @@
 import { SurgeryError } from '../graph/errors';
-import { type Graph, feedsOf, producersOf } from '../graph/graph';
+import { classifierInputs } from '../autodiff/classifierInputs';
+import { type Graph, type NamedValue, producersOf } from '../graph/graph';
 import { type Tensor, elementCount, newArray } from '../graph/tensor';
 import type { Program, Runtime } from '../runtime/runtime';
 
@@ -8,6 +9,8 @@ export interface Batch {
   readonly x: Tensor;
   /** [B] int64. */
   readonly y: Tensor;
+  /** [B] int32, steps of each sequence; all steps when left out. */
+  readonly lengths?: Tensor;
 }
 
 export interface Evaluation {
@@ -31,16 +34,18 @@ export async function evaluate(
   batches: AsyncIterable<Batch> | Iterable<Batch>,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const input = classifierInput(network);
+  const { x: input, lengths: ends } = classifierInputs(network);
   const output = network.outputs[0]?.name ?? '';
   const isProbability = producersOf(network).get(output)?.op === 'Softmax';
   const fixed = typeof input.shape?.[0] === 'number' ? input.shape[0] : undefined;
   const program = await runtime.compile(network, { threads: options.threads });
   const sums = { count: 0, loss: 0, correct: 0 };
   try {
-    for await (const { x, y } of batches) {
+    for await (const { x, y, lengths } of batches) {
       for (const part of fixed === undefined ? [{ x, count: elementCount(y.dims), offset: 0 }] : chunks(x, fixed)) {
-        const outputs = await runOne(program, input.name, reshapeTo(part.x, input.shape?.length), output, options.signal);
+        const feeds = new Map([[input.name, reshapeTo(part.x, input.shape?.length)]]);
+        if (ends) feeds.set(ends.name, lengthsOf(ends, part.x, lengths, part.offset));
+        const outputs = await runOne(program, feeds, output, options.signal);
         addScores(sums, outputs, y, part.offset, part.count, isProbability);
       }
       options.onBatch?.(sums.count);
@@ -52,19 +57,19 @@ export async function evaluate(
   return { count: sums.count, loss: sums.loss / sums.count, accuracy: sums.correct / sums.count };
 }
 
-function classifierInput(network: Graph) {
-  const inputs = feedsOf(network);
-  const input = inputs[0];
-  if (inputs.length !== 1 || !input)
-    throw new SurgeryError(
-      'graph-invalid',
-      `Evaluation needs a network with one input; this one has ${inputs.length} (${inputs.map((i) => i.name).join(', ')})`,
-    );
-  return input;
+/** Lengths of the sequences of one piece in the type that the network takes; all steps where the data has none. */
+export function lengthsOf({ type }: Pick<NamedValue, 'type'>, x: Tensor, lengths?: Tensor, offset = 0): Tensor {
+  const [count = 0, steps = 0] = x.dims;
+  const data = newArray(type, count);
+  for (let i = 0; i < count; i++) {
+    const length = lengths ? Number(lengths.data[offset + i] ?? 1) : steps;
+    data[i] = type === 'int64' ? BigInt(length) : length;
+  }
+  return { type, dims: [count], data };
 }
 
-async function runOne(program: Program, name: string, x: Tensor, output: string, signal?: AbortSignal): Promise<Tensor> {
-  const result = (await program.run(new Map([[name, x]]), { signal })).get(output);
+async function runOne(program: Program, feeds: ReadonlyMap<string, Tensor>, output: string, signal?: AbortSignal): Promise<Tensor> {
+  const result = (await program.run(feeds, { signal })).get(output);
   if (!result || !(result.data instanceof Float32Array))
     throw new SurgeryError('operator-unsupported', `Output ${output} is ${result?.type ?? 'missing'}; a classifier's output is float32`);
   return result;

@@ -83,9 +83,9 @@ async function runEpoch(
   const start = performance.now();
   const total = source.stepsPerEpoch * options.epochs;
   const sums = { loss: 0, correct: 0, steps: 0, noise: new Map<string, number>() };
-  for await (const { x, y } of source.train(epoch)) {
+  for await (const { x, y, lengths } of source.train(epoch)) {
     const step = epoch * source.stepsPerEpoch + sums.steps;
-    const result = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal);
+    const result = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal, lengths);
     sums.loss += result.loss;
     sums.correct += result.correct;
     sums.steps++;

@@ -6,6 +6,7 @@ import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
 import type { Program, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
+import { lengthsOf } from './evaluate';
 
 export interface TrainerOptions {
   readonly batch: number;
@@ -96,8 +97,8 @@ export class Trainer {
     return this.step_;
   }
 
-  /** Loss and update on one batch: x [batch, ...] as the network takes it, y [batch] int64. */
-  async step(x: Tensor, y: Tensor, learningRate: number, signal?: AbortSignal): Promise<StepResult> {
+  /** Loss and update on one batch: x [batch, ...] as the network takes it, y [batch] int64, lengths [batch] of sequences. */
+  async step(x: Tensor, y: Tensor, learningRate: number, signal?: AbortSignal, lengths?: Tensor): Promise<StepResult> {
     const { compiled } = this;
     this.setScalars(learningRate);
     this.draw();
@@ -105,6 +106,7 @@ export class Trainer {
     if (resident && this.host === 'ahead') await resident.write(this.current);
     const held = resident ? [] : this.current;
     const feeds = new Map<string, Tensor>([...held, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
+    if (compiled.lengths) feeds.set(compiled.lengths.name, lengthsOf(compiled.lengths, x, lengths));
     await this.program.run(feeds, { signal, into: resident ? this.results : this.outputTensors() });
     if (resident) this.host = 'behind';
     else [this.current, this.next] = [this.next, this.current];

@@ -8,11 +8,15 @@ import { formatCount } from '../table';
 export function defineCreate(program: Command): void {
   const command = program
     .command('create <architecture>')
-    .description('a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm')
+    .description(
+      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm, gru, rnn',
+    )
     .requiredOption('-o, --output <file>', 'where the model goes')
-    .option('--input <sizes>', 'channels, height and width (steps and features for lstm)', sizeList, [3, 32, 32])
+    .option('--input <sizes>', 'channels, height and width (steps and features of recurrent networks)', sizeList, [3, 32, 32])
     .option('--classes <count>', 'number of classes', positiveInteger, 10)
     .addOption(new Option('--shortcut <kind>', 'shortcut of the ResNets of CIFAR').choices(['pad', 'conv']).default('pad'))
+    .option('--hidden <count>', 'hidden units of recurrent networks (default: 256)', positiveInteger)
+    .option('--lengths', 'a recurrent network that takes the lengths of its sequences')
     .option('--seed <number>', 'seed of the initial weights', integer, 1);
   addJson(command).action((architecture: string, options: JsonOption & { output: string } & CreateOptions) =>
     runCommand(options, async () => {

@@ -1,25 +1,32 @@
 import type { Command } from 'commander';
+import type { DataDescription } from '../../contract/data';
 import type { ModelSummary } from '../../contract/models';
 import type { GroupExplanation } from '../../contract/pruning';
+import { SurgeryError } from '../../graph/errors';
 import { explainModelGroup } from '../../server/operations/groups';
 import { inspectModel } from '../../server/operations/inspect';
+import { inspectData } from '../../server/operations/inspectData';
 import { runCommand } from '../io';
-import { type JsonOption, addJson } from '../options';
+import { type DataFlags, type JsonOption, addDataOptions, addJson } from '../options';
 import { formatBytes, formatCount, formatTable } from '../table';
 
 export function defineInspect(program: Command): void {
   const command = program
-    .command('inspect <model>')
-    .description('layers with their costs, prunable groups, and what is unsupported')
+    .command('inspect [model]')
+    .description('layers with their costs, prunable groups, and what is unsupported; or what data holds')
     .option('--explain <group>', 'why the channels of this group (or layer) stay or go together');
-  addJson(command).action((model: string, options: JsonOption & { explain?: string }) =>
+  addJson(addDataOptions(command, false)).action((model: string | undefined, options: JsonOption & DataFlags & { explain?: string }) =>
     runCommand(options, async () => {
-      if (options.explain !== undefined) {
+      if (model === undefined && options.data === undefined)
+        throw new SurgeryError('option-invalid', 'inspect needs a model file, or --data and where the data is');
+      if (model !== undefined && options.explain !== undefined) {
         const explanation = await explainModelGroup(model, options.explain);
         return { document: explanation, text: explain(explanation) };
       }
-      const summary = await inspectModel(model);
-      return { document: summary, text: describe(summary) };
+      const data = options.data === undefined ? undefined : await inspectData({ ...options, data: options.data });
+      const summary = model === undefined ? undefined : await inspectModel(model);
+      const text = [summary ? describe(summary) : '', data ? describeData(data) : ''].filter(Boolean).join('\n\n');
+      return { document: { ...summary, ...(data ? { data } : {}) }, text };
     }),
   );
 }
@@ -32,6 +39,19 @@ function explain({ id, channels, layers, links, readers }: GroupExplanation): st
     `A channel that goes takes a slice of the weights of ${readers.length > 0 ? readers.join(', ') : 'no other layer'}.`,
   ];
   return lines.join('\n');
+}
+
+function describeData(data: DataDescription): string {
+  const { mean, std } = data.statistics ?? {};
+  const classes =
+    data.classes.length > 12 ? `${data.classes.slice(0, 12).join(', ')} and ${data.classes.length - 12} more` : data.classes.join(', ');
+  return [
+    `${data.name}: ${formatCount(data.train)} samples to train and ${formatCount(data.test)} to test, ${data.layout} [${data.sampleShape.join(', ')}], ${data.element}`,
+    ...data.notes,
+    `classes (${data.classes.length}): ${classes}`,
+    `scaling: ${data.scaling}`,
+    ...(mean && std ? [`statistics: --mean ${mean.join(',')} --std ${std.join(',')}`] : []),
+  ].join('\n');
 }
 
 function describe(summary: ModelSummary): string {

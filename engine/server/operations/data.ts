@@ -1,5 +1,6 @@
 import type { DataOptions } from '../../contract/protocol';
 import { batchCount, batches } from '../../datasets/batches';
+import { elementCount } from '../../graph/tensor';
 import { type Dataset, type Split, firstOf } from '../../datasets/dataset';
 import { openDataset } from '../../datasets/openDataset';
 import type { BatchSource } from '../../training/train';
@@ -26,6 +27,10 @@ export function scoringBatches(data: Dataset, options: DataFlags, batch: number,
   return batches(firstOf(data.train, options.limit), { batch, ...scaling(options), shuffle: { seed, epoch: 0 }, dropLast: true });
 }
 
+/** Samples of an evaluation batch: 250, or as many as 64 MiB hold. */
+export const evaluationBatchOf = (data: Dataset): number =>
+  Math.max(1, Math.min(250, Math.floor(2 ** 24 / elementCount(data.sampleShape))));
+
 export interface TrainingData {
   readonly batch: number;
   readonly seed: number;
@@ -36,7 +41,7 @@ export interface TrainingData {
 export function trainingSource(
   data: Dataset,
   options: DataFlags,
-  { batch, seed, augment, evaluationBatch = 250 }: TrainingData,
+  { batch, seed, augment, evaluationBatch = evaluationBatchOf(data) }: TrainingData,
 ): BatchSource {
   const split: Split = firstOf(data.train, options.limit);
   return {

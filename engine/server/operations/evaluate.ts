@@ -1,6 +1,6 @@
 import type { SurgeryPlan } from '../../contract/plan';
 import { type Evaluation, evaluate } from '../../training/evaluate';
-import { type DataFlags, openData, testBatches } from './data';
+import { type DataFlags, evaluationBatchOf, openData, testBatches } from './data';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
@@ -16,7 +16,7 @@ export async function evaluateModel(file: string, options: EvaluateFlags, contex
   const { graph } = await loadModel(file, options.plan);
   const data = await openData(options);
   data.notes.forEach((note) => context.log?.(note));
-  const { count, batches } = testBatches(data, options, options.batch ?? 250);
+  const { count, batches } = testBatches(data, options, options.batch ?? evaluationBatchOf(data));
   return evaluate(runtime(), graph, batches, {
     threads: options.threads,
     signal: context.signal,

@@ -2,6 +2,7 @@ import { buildTrainingGraph } from '../../autodiff/trainingGraph';
 import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { SurgeryError } from '../../graph/errors';
 import { type Tensor, int64, numbersOf } from '../../graph/tensor';
+import { lengthsOf } from '../../training/evaluate';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
@@ -28,6 +29,7 @@ export async function computeGradients(
       [training.x, x],
       [training.y, int64([y.dims[0] ?? 0], numbersOf(y))],
     ]);
+    if (training.lengths) feeds.set(training.lengths.name, lengthsOf(training.lengths, x, arrays.get('lengths')));
     for (const name of training.updated.keys()) feeds.set(name, graph.initializers.get(name) as Tensor);
     for (const name of training.gradients.keys()) feeds.set(name, graph.initializers.get(name) as Tensor);
     for (const { input } of training.randoms)
