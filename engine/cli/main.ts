@@ -12,6 +12,7 @@ import { defineEvaluate } from './commands/evaluate';
 import { defineGradients } from './commands/gradients';
 import { defineImportance } from './commands/importance';
 import { defineInspect } from './commands/inspect';
+import { defineMemory } from './commands/memory';
 import { definePrune } from './commands/prune';
 import { defineRanks } from './commands/ranks';
 import { defineTickTock } from './commands/tickTock';
@@ -40,6 +41,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineCompare,
     defineGradients,
     defineDevices,
+    defineMemory,
   ])
     define(program);
   for (const command of program.commands) command.exitOverride();
