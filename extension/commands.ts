@@ -7,6 +7,8 @@ import type { EngineClient } from './engineClient';
 import { formatBytes, formatCount } from '../engine/contract/format';
 import type { ModelDocument } from './modelDocument';
 import { type ModelEditorProvider, computeImportance, dataFor } from './modelEditor';
+import { openNoisePage } from './noisePage';
+import { plannedNoise } from './noisePlan';
 import type { PlanTree } from './planTree';
 import type { Run, Runs } from './runs';
 import { openSample } from './sample';
@@ -44,6 +46,10 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
     onModel('measure', (model) => measure(parts, model)),
     onModel('train', (model) => train(parts, model)),
     onModel('savePlan', savePlan),
+    onModel('robustness', (model) => {
+      openNoisePage(model, context.extensionUri, engine, runs);
+      return Promise.resolve();
+    }),
     command('convert', (source?: vscode.Uri) => convertToOnnx(engine, source)),
     command('removeOperation', (operation: PlanOperation) => plan.remove(operation)),
     command('cancelRun', (run?: Run) => (run ? engine.cancel(run.job) : runs.running().forEach((r) => engine.cancel(r.job)))),
@@ -117,7 +123,7 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
   const output = path.join(dir, `${name}-tuned.onnx`);
   await model.saveTo(output);
   const request = (job: string) =>
-    engine.request('model/train', { job, path: output, output, data, epochs, batch: 64, learningRate: 0.03 });
+    engine.request('model/train', { job, path: output, output, data, epochs, batch: 64, learningRate: 0.03, noise: plannedNoise(model) });
   await runs.run(
     `Tune ${path.basename(output)}`,
     output,

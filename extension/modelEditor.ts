@@ -6,6 +6,7 @@ import type { KeptChannels, ModelPageContract } from '../engine/contract/page';
 import type { Criterion } from '../engine/contract/models';
 import { type EngineClient, EngineError } from './engineClient';
 import { ModelDocument } from './modelDocument';
+import { toggleNoise } from './noisePlan';
 import type { Runs } from './runs';
 import { SAMPLE_DATA, isSample } from './sample';
 import { WebviewPage } from './webviewPage';
@@ -162,6 +163,10 @@ function openModelPage(document: ModelDocument, panel: vscode.WebviewPanel, exte
         }),
       async apply({ kept, criterion: by, lossChange }) {
         await document.edit('Prune filters', [...document.operations, pruneOperation(document, kept, by, lossChange)]);
+        return null;
+      },
+      async toggleNoise({ layer }) {
+        await toggleNoise(document, layer);
         return null;
       },
       cancel() {

@@ -61,6 +61,10 @@ export class PlanTree implements vscode.TreeDataProvider<PlanOperation>, vscode.
 }
 
 function labelOf(operation: PlanOperation): string {
+  if (operation.kind === 'insert-noise') {
+    const { method, layers, epsilon } = operation.noise;
+    return `Train with ${method}${epsilon === undefined ? '' : ` ${epsilon}`}${layers ? ` in ${layers.length} layers` : ''}`;
+  }
   if (operation.kind !== 'prune') return `${operation.kind} ${operation.id}`;
   const removed = operation.groups.reduce((n, g) => n + g.channels - g.keep.length, 0);
   return `Prune ${removed} filters in ${operation.groups.length} groups (${operation.criterion})`;

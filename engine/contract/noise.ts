@@ -1,3 +1,6 @@
+import type { SurgeryPlan } from './plan';
+import type { DataOptions } from './protocol';
+
 /** Noise while training; 'canl' is a reconstruction, since its paper's algorithm could not be read. */
 export type NoiseMethod = 'anl' | 'canl' | 'gaussian' | 'dropout' | 'random-sign' | 'adversarial';
 
@@ -23,3 +26,34 @@ export interface NoiseOptions {
 
 /** Root mean square of the noise that each layer took, in units of its output, or of the input. */
 export type NoiseMagnitudes = Readonly<Record<string, number>>;
+
+export interface FeatureMapOptions {
+  readonly noise: NoiseOptions;
+  readonly layer: string;
+  /** Position of a test image. */
+  readonly sample: number;
+  /** At most so many channels; 8 when left out. */
+  readonly channels?: number;
+}
+
+/** Pictures of one layer's channels, one byte a position in base64, row by row. */
+export interface FeatureMaps {
+  readonly layer: string;
+  /** Class of the image. */
+  readonly label: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: readonly {
+    readonly clean: string;
+    readonly noisy: string;
+    /** Middle grey where nothing changes. */
+    readonly difference: string;
+    /** Largest difference as a part of the channel's range. */
+    readonly largest: number;
+  }[];
+  readonly noise: NoiseMagnitudes;
+}
+
+export interface NoiseRequests {
+  'noise/featureMaps': { params: { path: string; plan?: SurgeryPlan } & DataOptions & FeatureMapOptions; result: FeatureMaps };
+}

@@ -42,6 +42,8 @@ export interface ModelPageContract {
     /** Adds the cut to the plan as one undoable edit. */
     apply: { params: { kept: KeptChannels; criterion: Criterion; lossChange?: number }; result: null };
     cancel: { params: null; result: null };
+    /** Lets a layer take noise while training, or no longer, as an undoable edit of the plan. */
+    toggleNoise: { params: { layer: string }; result: null };
   };
   events: {
     state: ModelState;

@@ -1,6 +1,6 @@
 import type { DeviceReport } from './devices';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
-import type { NoiseMagnitudes, NoiseOptions } from './noise';
+import type { NoiseMagnitudes, NoiseOptions, NoiseRequests } from './noise';
 import type { SurgeryPlan } from './plan';
 import type { RobustnessRequests } from './robustness';
 import type { PruningEvents, PruningRequests } from './tickTock';
@@ -65,7 +65,7 @@ export interface PruneLimits {
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
-export interface EngineRequests extends RobustnessRequests, PruningRequests {
+export interface EngineRequests extends NoiseRequests, RobustnessRequests, PruningRequests {
   'engine/info': { params: Record<string, never>; result: EngineInfo };
   /** Summary of a file, or of a file with a plan applied. */
   'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };

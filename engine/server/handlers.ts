@@ -13,6 +13,7 @@ import { measureNetworks } from './operations/measure';
 import type { OperationContext } from './operations/operation';
 import { planPrune } from './operations/prune';
 import { evaluateUnderAttack } from './operations/robustness';
+import { noiseHandlers } from './noiseHandlers';
 import { pruningHandlers } from './pruningHandlers';
 import { trainModel } from './operations/train';
 
@@ -38,6 +39,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
   const inJob: InJob = (id, work) => jobs.run(id, (job) => work(operation(job), job));
   return {
     'engine/info': () => describeDevices(),
+    ...noiseHandlers(),
     'model/inspect': ({ path, plan }) => inspectModel(path, plan),
     'model/convert': ({ path, output }) => convertModel(path, output),
     'model/importance': ({ job, path, ...options }) => inJob(job, (context) => computeImportance(path, options, context)),

@@ -3,8 +3,15 @@ import type { LayerSummary } from '../../engine/contract/models';
 import { formatBytes, formatCount } from '../../engine/contract/format';
 import { largestOf } from './importanceView';
 
+/** Which layers may take noise while training, and which do. */
+export interface NoiseBadges {
+  readonly places: ReadonlySet<string>;
+  readonly chosen: ReadonlySet<string>;
+  toggle(layer: string): void;
+}
+
 /** Layers with weights first to the eye: bars for MACs and parameters. */
-export function drawLayers(host: HTMLElement, layers: readonly LayerSummary[]): void {
+export function drawLayers(host: HTMLElement, layers: readonly LayerSummary[], noise: NoiseBadges): void {
   const [macs, parameters] = [largestOf(layers.map((l) => l.macs)), largestOf(layers.map((l) => l.parameters))];
   const table = select(host).selectAll<HTMLTableElement, null>('table').data([null]).join('table');
   table.selectAll('*').remove();
@@ -24,11 +31,20 @@ export function drawLayers(host: HTMLElement, layers: readonly LayerSummary[]): 
     .data(layers)
     .join('tr')
     .attr('class', (d) => (d.macs > 0 ? '' : 'light'));
-  rows
+  const names = rows
     .append('td')
     .attr('class', 'name')
     .attr('title', (d) => d.name)
     .text((d) => d.name);
+  names
+    .filter((d) => noise.places.has(d.name) || noise.chosen.has(d.name))
+    .append('button')
+    .attr('class', 'noise-badge')
+    .attr('type', 'button')
+    .attr('aria-pressed', (d) => String(noise.chosen.has(d.name)))
+    .attr('title', (d) => (noise.chosen.has(d.name) ? 'Takes noise while training; click to stop' : 'Let it take noise while training'))
+    .text('noise')
+    .on('click', (_event, d) => noise.toggle(d.name));
   rows.append('td').text((d) => d.op);
   rows
     .append('td')

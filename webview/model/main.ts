@@ -6,7 +6,7 @@ import { type Figure, Notice, element, figures, labelled, titleBlock } from '../
 import { connectHost, messageOf } from '../shared/host';
 import './model.css';
 import { RankingChart, drawGroups } from './importanceView';
-import { drawLayers } from './layersTable';
+import { type NoiseBadges, drawLayers } from './layersTable';
 import { type Cut, type RankedFilter, cutAt, estimateTotals, keptChannels, rankFilters } from './ranking';
 
 const CRITERIA: readonly (readonly [Criterion, string])[] = [
@@ -73,7 +73,7 @@ class ModelPage {
     if (!this.data.value) this.data.value = state.data;
     this.criterion.value = state.criterion;
     this.showHeader(state);
-    drawLayers(this.layers, state.summary.layers);
+    drawLayers(this.layers, state.summary.layers, this.noiseBadges(state));
     this.setBusy(
       false,
       state.importance ? '' : 'Importance shows which filters the network would miss least. Nothing changes until you apply a cut.',
@@ -81,6 +81,21 @@ class ModelPage {
     this.ranked = state.importance ? rankFilters(state.importance) : [];
     this.moveTo(0);
     this.redraw();
+  }
+
+  private noiseBadges({ summary, operations }: ModelState): NoiseBadges {
+    const planned = operations.findLast((o) => o.kind === 'insert-noise' && o.enabled);
+    const noise = planned?.kind === 'insert-noise' ? planned.noise : undefined;
+    const chosen = noise && noise.method !== 'adversarial' ? (noise.layers ?? summary.noiseLayers) : [];
+    return { places: new Set(summary.noiseLayers), chosen: new Set(chosen), toggle: (layer) => void this.toggleNoise(layer) };
+  }
+
+  private async toggleNoise(layer: string): Promise<void> {
+    try {
+      await host.request('toggleNoise', { layer });
+    } catch (error) {
+      this.notice.show(messageOf(error), 'error');
+    }
   }
 
   private showHeader({ file, summary, original, operations }: ModelState): void {
