@@ -74,7 +74,7 @@ export interface DataFlags {
 export function addDataOptions(command: Command, required = true): Command {
   const data = new Option(
     '--data <where>',
-    'IDX or CIFAR folder, folder of class folders with images, .npz, or generated:shapes?classes=10&size=32&seed=1',
+    'IDX or CIFAR folder, class folders with images or clips, .npz, time series (.ts), or generated:shapes?classes=10&size=32&seed=1 (generated:motions)',
   );
   if (required) data.makeOptionMandatory();
   return command

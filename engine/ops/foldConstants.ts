@@ -1,6 +1,6 @@
 import { isKnown, sameDim } from '../graph/dims';
-import { type Graph, type Node, copyGraph } from '../graph/graph';
-import { type Tensor, float32, int64 } from '../graph/tensor';
+import { type Graph, type Node, copyGraph, producersOf } from '../graph/graph';
+import { type Tensor, float32, int64, numbersOf } from '../graph/tensor';
 import type { InferredTypes } from './inferShapes';
 
 /**
@@ -11,6 +11,7 @@ export function foldConstants(graph: Graph, inferred: InferredTypes): Graph {
   const result = copyGraph(graph);
   result.nodes = result.nodes.filter((node) => !foldNode(node, result, inferred));
   for (const node of result.nodes) if (node.op === 'Reshape') fixReshape(node, result, inferred);
+  dropZeroStates(result);
   removeUnread(result);
   return result;
 }
@@ -35,6 +36,30 @@ function fixReshape(node: Node, graph: Graph, inferred: InferredTypes): void {
   const name = `${node.name}/shape`;
   graph.initializers.set(name, int64([fixed.length], fixed));
   node.inputs[1] = name;
+}
+
+const RECURRENT = /^(LSTM|GRU|RNN)$/;
+const REARRANGES = /^(Slice|Expand|Reshape|Squeeze|Unsqueeze|Transpose|Identity|Gather|Split)$/;
+
+/** Exporters write the initial states of zeros out; a recurrent operator has them when none are given. */
+function dropZeroStates(graph: Graph): void {
+  if (!graph.nodes.some((node) => RECURRENT.test(node.op))) return;
+  const producers = producersOf(graph);
+  const isZero = (value: string): boolean => {
+    const tensor = graph.initializers.get(value);
+    if (tensor) return !graph.inputs.some((i) => i.name === value) && numbersOf(tensor).every((v) => v === 0);
+    const node = producers.get(value);
+    if (node?.op === 'ConstantOfShape') {
+      const fill = node.attributes.get('value');
+      return fill?.kind !== 'tensor' || numbersOf(fill.value).every((v) => v === 0);
+    }
+    return node !== undefined && REARRANGES.test(node.op) && isZero(node.inputs[0] ?? '');
+  };
+  for (const node of graph.nodes)
+    if (RECURRENT.test(node.op)) {
+      node.inputs = node.inputs.map((name, i) => ((i === 5 || i === 6) && name && isZero(name) ? '' : name));
+      while (node.inputs.at(-1) === '') node.inputs.pop();
+    }
 }
 
 function constantTensor(node: Node): Tensor | undefined {

@@ -1,6 +1,6 @@
 import { type Dim, UNKNOWN, isKnown } from '../graph/dims';
 import { floatOf, intOf, stringOf } from '../graph/graph';
-import type { CostContext, CouplingContext, ExpansionContext, OpRecord, ShapeContext } from './opRecord';
+import type { CostContext, CouplingContext, ExpansionContext, OpRecord, RewriteContext, ShapeContext } from './opRecord';
 import { type Cell, gruCell, lstmCell, rnnCell } from './recurrentCells';
 import { expandRecurrent } from './recurrentExpansion';
 import { NO_TFJS, inputType } from './shapeHelpers';
@@ -30,9 +30,30 @@ function recurrentMacs(context: CostContext): number {
   return a * b * directions * wide * (features + hidden);
 }
 
-/** The features of the input may go, with their columns of W; time, batch and hidden units stay. */
+/**
+ * Features of the input go with their columns of W. A hidden unit goes with its rows of every gate in W, R and B, its column of R,
+ * its states and its place in every output, in both directions; time, batch and directions stay.
+ */
 function recurrentCoupling(context: CouplingContext): void {
+  const hidden = context.inputShape(2)[2] ?? 1;
+  const units = context.in(2, 2);
+  const unit = (row: number): number => row % hidden;
   context.tie(context.in(0, 2), context.in(1, 2));
+  for (const [i, axis] of [
+    [1, 1],
+    [2, 1],
+    [3, 1],
+    [5, 2],
+    [6, 2],
+    [7, 1],
+  ] as const)
+    if (context.input(i)) context.tie(context.in(i, axis), units, unit);
+  for (const [i, axis] of [3, 2, 2].entries()) if (context.output(i)) context.tie(context.out(i, axis), units);
+}
+
+function recurrentRewrite(context: RewriteContext): void {
+  const kept = context.keptIn(2, 2);
+  if (kept) context.setAttribute('hidden_size', kept.length);
 }
 
 const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
@@ -68,6 +89,7 @@ const recurrent = (op: string, gates: number, outputs: number): OpRecord => ({
   gradient: { expand: expandRecurrent(cellOf) },
   macs: recurrentMacs,
   coupling: recurrentCoupling,
+  rewrite: recurrentRewrite,
   tfjs: recurrentLowerings[op] ?? NO_TFJS,
 });
 

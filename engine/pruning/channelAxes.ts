@@ -11,7 +11,7 @@ const RESHAPE = /^(Reshape|Flatten|Squeeze|Unsqueeze)$/;
 
 /**
  * The axis along which each value has its channels, where it can be told: axis 1 behind a convolution, the last behind a product
- * with a weight, and wherever transposes, reshapes and reductions carry it. Files of channels-last frameworks need it: there the
+ * with a weight and a recurrent layer, and wherever transposes, reshapes and reductions carry it. Files of channels-last frameworks need it: there the
  * channels are the last of the axes that a flattening merges.
  */
 export function channelAxes(graph: Graph, shapes: Shapes): Map<string, number> {
@@ -28,6 +28,7 @@ function outputAxis(node: Node, output: string, graph: Graph, shapes: Shapes, ax
   const shape = shapes.get(output);
   if (!shape) return undefined;
   if (IMAGE.test(node.op)) return 1;
+  if (/^(LSTM|GRU|RNN)$/.test(node.op)) return shape.length - 1;
   if (/^(Gemm|MatMul)$/.test(node.op) && graph.initializers.has(node.inputs[1] ?? '')) return shape.length - 1;
   const source = node.inputs.find((name) => axes.has(name));
   const [axis, from] = [axes.get(source ?? ''), shapes.get(source ?? '')];

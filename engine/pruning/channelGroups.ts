@@ -48,6 +48,10 @@ export function filterAxis(node: Node): { input: number; axis: number; output: n
     }
     case 'MatMul':
       return { input: 1, axis: 1, output: -1 };
+    case 'LSTM':
+    case 'GRU':
+    case 'RNN':
+      return { input: 1, axis: 1, output: -1 };
     default:
       return undefined;
   }

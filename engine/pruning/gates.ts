@@ -7,7 +7,7 @@ import { type ChannelGroup, type PrunableNetwork, filterAxis } from './channelGr
 const LARGEST_SHIFT = 10;
 
 /** A trainable factor phi on every output channel of a layer; where it sits, so that it can be merged back. */
-export type Gate = NormGate | OutputGate;
+export type Gate = NormGate | OutputGate | StateGate;
 
 /** phi * (scale * z_hat + shift): phi multiplies scale and shift of a batch norm, which costs nothing on the activations. */
 export interface NormGate {
@@ -32,6 +32,12 @@ export interface OutputGate {
   readonly biases: readonly string[];
 }
 
+/** phi on the hidden state of a recurrent layer: on what it gives and, through the columns of R, on what it feeds back. It stays at one. */
+export interface StateGate {
+  readonly kind: 'state';
+  readonly name: string;
+}
+
 export interface GatedNetwork {
   readonly graph: Graph;
   /** Gates by group id. */
@@ -42,8 +48,10 @@ export interface GatedNetwork {
  * Gate Decorator's conversion (papers.md 3.1), which keeps the function: phi starts at gamma and the shift at beta / gamma where
  * a batch norm follows a layer, and phi starts at one after it where none does. Channels with |beta / gamma| above 10 keep a
  * frozen scale below one, so that the conversion is exact for them too.
+ *
+ * @param states also gates the units of recurrent layers, for scoring: such a gate cannot be trained and merged
  */
-export function insertGates(network: PrunableNetwork): GatedNetwork {
+export function insertGates(network: PrunableNetwork, states = false): GatedNetwork {
   const graph = copyGraph(network.graph);
   const consumers = consumersOf(network.graph);
   const byName = new Map<string, Gate>();
@@ -51,7 +59,7 @@ export function insertGates(network: PrunableNetwork): GatedNetwork {
   for (const group of network.groups) {
     const own = new Map<string, Gate>();
     for (const layer of group.layers) {
-      const gate = insertGate(graph, network, group, layer, consumers, byName);
+      const gate = insertGate(graph, network, group, layer, consumers, byName, states);
       if (gate) own.set(gate.name, gate);
     }
     if (own.size > 0) gates.set(group.id, [...own.values()]);
@@ -68,9 +76,11 @@ function insertGate(
   layer: string,
   consumers: Consumers,
   byName: Map<string, Gate>,
+  states: boolean,
 ): Gate | undefined {
   const node = network.graph.nodes.find((n) => n.name === layer);
   if (!node) return undefined;
+  if (/^(LSTM|GRU|RNN)$/.test(node.op)) return states ? gateState(graph, network, node, byName) : undefined;
   const { value, biases } = afterBias(network.graph, node, consumers);
   const norm = soleReader(consumers, value);
   if (norm?.op === 'BatchNormalization') return gateNorm(graph, norm, byName);
@@ -171,6 +181,23 @@ function gateOutput(
   return gate;
 }
 
+function gateState(graph: Graph, network: PrunableNetwork, node: Node, byName: Map<string, Gate>): Gate | undefined {
+  const recurrent = node.inputs[2] ?? '';
+  const hidden = network.coupling.index.shapes.get(recurrent)?.[2];
+  const target = graph.nodes.find((n) => n.name === node.name);
+  if (hidden === undefined || !target) return undefined;
+  const gate: StateGate = { kind: 'state', name: `gate/${recurrent}` };
+  const gated = `${recurrent}${GATED}`;
+  if (!byName.has(gate.name)) {
+    graph.initializers.set(gate.name, float32([hidden], new Float32Array(hidden).fill(1)));
+    graph.nodes.splice(graph.nodes.indexOf(target), 0, product(gated, recurrent, gate.name));
+  }
+  byName.set(gate.name, gate);
+  target.inputs[2] = gated;
+  for (const output of node.outputs) if (output) multiplyAfter(graph, output, gate.name);
+  return gate;
+}
+
 const GATED = '/gated';
 
 function multiplyAfter(graph: Graph, value: string, gate: string): void {
@@ -185,7 +212,8 @@ export function mergeGates(gated: Graph, gates: Iterable<Gate>): Graph {
   const graph = copyGraph(gated);
   for (const gate of gates) {
     if (gate.kind === 'norm') mergeNorm(graph, gate);
-    else mergeOutput(graph, gate);
+    else if (gate.kind === 'output') mergeOutput(graph, gate);
+    else dropProducts(graph, gate);
     graph.initializers.delete(gate.name);
   }
   return graph;
@@ -235,6 +263,10 @@ function mergeOutput(graph: Graph, gate: OutputGate): void {
       ),
     );
   }
+  dropProducts(graph, gate);
+}
+
+function dropProducts(graph: Graph, gate: Gate): void {
   const products = graph.nodes.filter((n) => n.op === 'Mul' && n.inputs[1] === gate.name);
   dropNodes(graph, new Map(products.map((n) => [n.outputs[0] ?? '', n.inputs[0] ?? ''])));
 }

@@ -38,7 +38,7 @@ export async function gateTaylorScores(
   batches: AsyncIterable<Batch>,
   options: TaylorOptions,
 ): Promise<{ groups: GroupScores[]; loss: number; batches: number }> {
-  const gated = insertGates(network);
+  const gated = insertGates(network, true);
   const names = [...new Set([...gated.gates.values()].flat().map((gate) => gate.name))];
   const training = buildTrainingGraph(gated.graph, { batch: options.batch, training: false, parameters: names });
   const program = await runtime.compile(training.graph, { threads: options.threads });
