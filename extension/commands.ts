@@ -122,8 +122,19 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
   const { dir, name } = path.parse(model.file);
   const output = path.join(dir, `${name}-tuned.onnx`);
   await model.saveTo(output);
+  const layout = vscode.workspace.getConfiguration('scalpel', model.uri).get<'auto' | 'portable' | 'blocked'>('layout', 'auto');
   const request = (job: string) =>
-    engine.request('model/train', { job, path: output, output, data, epochs, batch: 64, learningRate: 0.03, noise: plannedNoise(model) });
+    engine.request('model/train', {
+      job,
+      path: output,
+      output,
+      data,
+      epochs,
+      batch: 64,
+      learningRate: 0.03,
+      layout,
+      noise: plannedNoise(model),
+    });
   await runs.run(
     `Tune ${path.basename(output)}`,
     output,

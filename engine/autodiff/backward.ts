@@ -1,7 +1,7 @@
 import { SurgeryError } from '../graph/errors';
 import type { Node } from '../graph/graph';
 import type { GraphBuilder } from '../ops/graphBuilder';
-import { type GradientRule, isExpandable, isUnsupported } from '../ops/opRecord';
+import { type GradientRule, type InputGradient, isExpandable, isUnsupported } from '../ops/opRecord';
 import { lookupOp } from '../ops/opTable';
 import { NodeExpansion, NodeGradient } from './gradientContext';
 
@@ -19,6 +19,11 @@ export function appendForward(builder: GraphBuilder, node: Node, rules: Expanded
   else builder.append(node);
 }
 
+/** A forward node. One that stands for several emitted operators brings its own gradient rule; others have that of their operator. */
+export interface ForwardNode extends Node {
+  gradient?: GradientRule;
+}
+
 /**
  * Reverse-mode differentiation. Appends to `builder`, which already holds the `forward` nodes, the operators that compute
  * the gradients of the seeded outputs with respect to `wrt`. Gradients that meet are added in a fixed order.
@@ -30,7 +35,7 @@ export function appendForward(builder: GraphBuilder, node: Node, rules: Expanded
  */
 export function appendBackward(
   builder: GraphBuilder,
-  forward: readonly Node[],
+  forward: readonly ForwardNode[],
   seeds: ReadonlyMap<string, string>,
   wrt: readonly string[],
   rules: ReadonlyMap<Node, GradientRule> = new Map(),
@@ -38,7 +43,7 @@ export function appendBackward(
   const wanted = dependentsOf(forward, wrt);
   const gradients = new Map(seeds);
   for (let i = forward.length - 1; i >= 0; i--) {
-    const node = forward[i] as Node;
+    const node = forward[i] as ForwardNode;
     if (!node.outputs.some((o) => gradients.has(o)) || !node.inputs.some((name) => wanted.has(name))) continue;
     accumulate(builder, gradients, node, gradientsOf(builder, node, gradients, wanted, rules.get(node)));
   }
@@ -46,7 +51,7 @@ export function appendBackward(
 }
 
 /** `wrt` and every value computed from it. */
-export function dependentsOf(forward: readonly Node[], wrt: readonly string[]): Set<string> {
+export function dependentsOf(forward: readonly ForwardNode[], wrt: readonly string[]): Set<string> {
   const wanted = new Set(wrt);
   for (const node of forward) if (node.inputs.some((name) => wanted.has(name))) node.outputs.forEach((o) => wanted.add(o));
   wanted.delete('');
@@ -55,14 +60,15 @@ export function dependentsOf(forward: readonly Node[], wrt: readonly string[]): 
 
 function gradientsOf(
   builder: GraphBuilder,
-  node: Node,
+  node: ForwardNode,
   gradients: ReadonlyMap<string, string>,
   wanted: ReadonlySet<string>,
   expanded: GradientRule | undefined,
-): (string | undefined)[] {
+): InputGradient[] {
   const opset = builder.graph.opsets.get(node.domain) ?? 1;
   const context = new NodeGradient(builder, node, opset, gradients, wanted);
-  if (expanded) return expanded(context);
+  const own = expanded ?? node.gradient;
+  if (own) return own(context);
   const record = lookupOp(node.op, node.domain, opset);
   if (!record)
     throw new SurgeryError(
@@ -78,11 +84,13 @@ function gradientsOf(
   return record.gradient(context);
 }
 
-function accumulate(builder: GraphBuilder, gradients: Map<string, string>, node: Node, found: readonly (string | undefined)[]): void {
+function accumulate(builder: GraphBuilder, gradients: Map<string, string>, node: Node, found: readonly InputGradient[]): void {
   found.forEach((gradient, i) => {
     const name = node.inputs[i];
     if (!gradient || !name) return;
     const before = gradients.get(name);
-    gradients.set(name, before ? builder.emit('Add', [before, gradient], {}, { name: `grad/${node.name}/Accumulate` }) : gradient);
+    if (typeof gradient === 'object') gradients.set(name, gradient.total);
+    else if (before) gradients.set(name, builder.emit('Add', [before, gradient], {}, { name: `grad/${node.name}/Accumulate` }));
+    else gradients.set(name, gradient);
   });
 }

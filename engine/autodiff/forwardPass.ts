@@ -3,14 +3,15 @@ import { type Tensor, elementCount } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import { type ExpandedRules, appendForward } from './backward';
 import type { RandomInput } from './perturbation';
+import type { TrackedNorm } from './runningStatistics';
 
 /** What the passes of one training graph have in common. */
 export interface ForwardState {
   readonly builder: GraphBuilder;
   readonly training: boolean;
   readonly randoms: RandomInput[];
-  /** New running statistics by initializer; each pass goes on from the one before. */
-  readonly statistics: Map<string, string>;
+  /** Batch norms of all passes, in order. */
+  readonly norms: TrackedNorm[];
   /** Values of the network, in its own names, that the backward pass goes through. */
   readonly differentiated: ReadonlySet<string>;
   /** Gradient rules of nodes that were expanded. */
@@ -96,36 +97,31 @@ export class ForwardPass {
     return node;
   }
 
-  /** The node gives the batch statistics themselves (momentum 0), which the backward pass needs. */
+  /**
+   * The node gives the batch statistics themselves (momentum 0), which the backward pass needs. onnxruntime writes them over the running
+   * statistics that the node is given, whoever else reads those, so that it is given a copy that counts for nothing.
+   */
   private pushBatchNorm(source: Node, node: Node): Node {
+    const { builder } = this.state;
     const attributes = new Map(node.attributes)
       .set('training_mode', { kind: 'int', value: 1 })
       .set('momentum', { kind: 'float', value: 0 });
     const outputs = [node.outputs[0] ?? '', `${node.name}/batch_mean`, `${node.name}/batch_var`];
-    const inputs = [...node.inputs.slice(0, 3), this.scratch(node.inputs[3] ?? ''), this.scratch(node.inputs[4] ?? '')];
-    const trained = this.push({ ...node, inputs, outputs, attributes });
+    const running = node.inputs.slice(3, 5);
+    const copies = running.map((name) => builder.emit('Neg', [name]));
+    const trained = this.push({ ...node, inputs: [...node.inputs.slice(0, 3), ...copies], outputs, attributes });
     this.followStatistics(source, trained);
     return trained;
   }
 
-  /** onnxruntime writes the batch statistics over the node's running ones, whoever else reads them; with momentum 0 their values do not matter. */
-  private scratch(running: string): string {
-    const { builder, statistics } = this.state;
-    return builder.emit('Neg', [statistics.get(running) ?? running]);
-  }
-
-  /** The running variance takes the unbiased batch variance, as PyTorch's does (ONNX takes the biased one). */
   private followStatistics(source: Node, node: Node): void {
-    const { builder, statistics } = this.state;
-    const momentum = floatOf(source, 'momentum', 0.9);
-    const shape = builder.shape(node.inputs[0] ?? '');
-    const samples = elementCount(shape) / (shape[1] ?? 1);
-    const follow = (running: string, batch: string, factor: number): void => {
-      const kept = builder.emit('Mul', [statistics.get(running) ?? running, builder.scalar(momentum)]);
-      statistics.set(running, builder.emit('Add', [kept, builder.emit('Mul', [batch, builder.scalar((1 - momentum) * factor)])]));
-    };
-    follow(source.inputs[3] ?? '', node.outputs[1] ?? '', 1);
-    follow(source.inputs[4] ?? '', node.outputs[2] ?? '', samples / Math.max(1, samples - 1));
+    const shape = this.state.builder.shape(node.inputs[0] ?? '');
+    this.state.norms.push({
+      running: [source.inputs[3] ?? '', source.inputs[4] ?? ''],
+      batch: [node.outputs[1] ?? '', node.outputs[2] ?? ''],
+      momentum: floatOf(source, 'momentum', 0.9),
+      samples: elementCount(shape) / (shape[1] ?? 1),
+    });
   }
 
   private pushDropout(source: Node, node: Node): void {

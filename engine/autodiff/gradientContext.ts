@@ -28,6 +28,10 @@ export class NodeGradient extends NamedEmitter implements GradientContext {
     return this.gradients.get(this.output(i));
   }
 
+  accumulated(i: number): string | undefined {
+    return this.gradients.get(this.input(i));
+  }
+
   wants(i: number): boolean {
     return this.wanted.has(this.input(i));
   }

@@ -1,3 +1,4 @@
+import type { Node } from '../graph/graph';
 import type { ElementType, Tensor } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import type { AttributeInput, EmitOptions, Emitter } from '../ops/opRecord';
@@ -50,6 +51,14 @@ export class NamedEmitter implements Emitter {
 
   constant(tensor: Tensor): string {
     return this.builder.constant(tensor);
+  }
+
+  zeros(dims: readonly number[]): string {
+    return this.builder.zeros(dims);
+  }
+
+  producer(value: string): Node | undefined {
+    return this.builder.producer(value);
   }
 
   constantOf(value: string): Tensor | undefined {

@@ -14,6 +14,8 @@ export type Optimiser =
 export interface StateSlot {
   readonly input: string;
   readonly output: string;
+  /** The parameter it belongs to and whose form in memory it shares; left out for state of other kinds. */
+  readonly parameter?: string;
   readonly dims: readonly number[];
 }
 
@@ -58,7 +60,7 @@ function emitSgd(
   const velocity = emit('Add', emit('Mul', slot, builder.scalar(momentum)), decayed);
   const direction = nesterov ? emit('Add', decayed, emit('Mul', velocity, builder.scalar(momentum))) : velocity;
   const updated = emit('Sub', parameter, emit('Mul', direction, step.learningRate));
-  return { updated, state: [{ input: slot, output: velocity, dims: builder.shape(parameter) }] };
+  return { updated, state: [{ input: slot, output: velocity, parameter, dims: builder.shape(parameter) }] };
 }
 
 function emitAdam(
@@ -89,8 +91,8 @@ function emitAdam(
   return {
     updated,
     state: [
-      { input: first, output: mean, dims },
-      { input: second, output: variance, dims },
+      { input: first, output: mean, parameter, dims },
+      { input: second, output: variance, parameter, dims },
     ],
   };
 }

@@ -1,10 +1,12 @@
 import { SurgeryError } from '../graph/errors';
 import { type Graph, type NamedValue } from '../graph/graph';
+import { removeUnused } from '../graph/removeUnused';
 import { type Tensor, float32 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
 import { parametersOf } from '../ops/parameters';
 import { classifierInputs } from './classifierInputs';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
+import type { Encoding } from './encoding';
 import { type Optimiser, type StateSlot, type StepInputs, emitUpdate } from './optimiser';
 import type { Perturbation, RandomInput } from './perturbation';
 import { TrainingPasses } from './trainingPasses';
@@ -25,6 +27,8 @@ export interface TrainingGraphOptions {
   readonly perturbation?: Perturbation;
   /** Parameters p whose |dL/dp * p| of the plain loss, before the update, are outputs too. */
   readonly saliency?: readonly string[];
+  /** Channels of a block where the runtime has blocked kernels (training without perturbation); the plain layout when left out. */
+  readonly block?: number;
 }
 
 /** One training step as a graph of ordinary operators. Every input that is not listed here is a constant inside. */
@@ -47,6 +51,8 @@ export interface TrainingGraph {
   /** Parameters and running statistics, fed under their own name and replaced by an output. */
   readonly updated: ReadonlyMap<string, string>;
   readonly state: readonly StateSlot[];
+  /** Inputs, gradients and state that lie in another form than the file's, by name of the parameter or statistic. */
+  readonly encodings: ReadonlyMap<string, Encoding>;
   /** Inputs that are drawn anew for each step. */
   readonly randoms: readonly RandomInput[];
   /** Scalar output by layer: how strongly the perturbation changed it. */
@@ -58,17 +64,19 @@ export interface TrainingGraph {
 export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions): TrainingGraph {
   const source = convertToTrainingOpset(network);
   const parameters = options.parameters ?? parametersOf(source);
-  const builder = new GraphBuilder(`${network.name}/training`, TRAINING_OPSET);
+  const plain = new GraphBuilder(`${network.name}/training`, TRAINING_OPSET);
   const inputs = classifierInputs(source);
-  const x = addInput(builder, inputs.x, options.batch);
-  if (inputs.lengths) builder.input(inputs.lengths.name, [options.batch], inputs.lengths.type);
-  const y = builder.input('label', [options.batch], 'int64');
-  addInitializers(builder, source, options, parameters);
-  const passes = new TrainingPasses(builder, source, options, { x, y }, options.inputGradient ? [...parameters, x] : parameters);
+  const x = addInput(plain, inputs.x, options.batch);
+  if (inputs.lengths) plain.input(inputs.lengths.name, [options.batch], inputs.lengths.type);
+  const y = plain.input('label', [options.batch], 'int64');
+  addInitializers(plain, source, options, parameters);
+  const passes = new TrainingPasses(plain, source, options, { x, y }, options.inputGradient ? [...parameters, x] : parameters);
   const { loss, correct, logits, gradient } = passes.forward();
+  const { builder, encodings } = passes;
   const gradients = passes.backward(new Map([[logits, gradient]]));
+  const statistics = passes.statistics();
   [loss, correct, logits].forEach((value) => builder.output(value));
-  const { randoms, reports, statistics } = passes;
+  const { randoms, reports } = passes;
   const saliency = exposeAll(builder, saliencyOf(builder, gradients, options.saliency ?? []));
   const common = {
     lengths: inputs.lengths,
@@ -82,19 +90,18 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
     randoms,
     reports,
     saliency,
+    encodings,
   };
   if (!options.optimiser) {
     for (const value of gradients.values()) builder.output(value);
-    return { ...common, gradients, updated: exposeAll(builder, statistics), state: passes.state };
+    const updated = exposeAll(builder, statistics);
+    removeUnused(builder.graph);
+    return { ...common, gradients, updated, state: passes.state };
   }
   const { updated, state, step } = addUpdates(builder, options.optimiser, gradients, options.l1);
-  return {
-    ...common,
-    gradients: new Map(),
-    updated: exposeAll(builder, new Map([...updated, ...statistics])),
-    state: [...state, ...passes.state],
-    step,
-  };
+  const exposed = exposeAll(builder, new Map([...updated, ...statistics]));
+  removeUnused(builder.graph);
+  return { ...common, gradients: new Map(), updated: exposed, state: [...state, ...passes.state], step };
 }
 
 function addInput(builder: GraphBuilder, input: NamedValue, batch: number): string {

@@ -3,12 +3,15 @@ import type { Graph } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import { inferShapes } from '../ops/inferShapes';
-import { type ExpandedRules, appendBackward, dependentsOf } from './backward';
+import { type ExpandedRules, type ForwardNode, appendBackward, dependentsOf } from './backward';
+import { blockedForward } from './blocked/blockedForward';
+import type { Encoding } from './encoding';
 import { ForwardPass } from './forwardPass';
 import { type Loss, logitsOf, softmaxCrossEntropy } from './loss';
 import { NamedEmitter } from './namedEmitter';
 import type { StateSlot } from './optimiser';
 import type { Perturbation, RandomInput, Site, SiteContext } from './perturbation';
+import { type TrackedNorm, followStatistics } from './runningStatistics';
 
 /** What is common to every site of a graph. */
 interface Batch {
@@ -16,12 +19,18 @@ interface Batch {
   readonly y: string;
 }
 
+export interface PassesOptions {
+  readonly training: boolean;
+  readonly perturbation?: Perturbation;
+  /** Channels of a block, for training without perturbation; the plain layout when left out. */
+  readonly block?: number;
+}
+
 /**
  * The forward and backward passes of one step. A perturbation that needs clean gradients makes two forward and two backward
  * passes: the first gives only the gradients of the sites' values, the second takes the perturbation as a constant.
  */
 export class TrainingPasses {
-  readonly statistics = new Map<string, string>();
   readonly randoms: RandomInput[] = [];
   readonly state: StateSlot[] = [];
   readonly reports = new Map<string, string>();
@@ -31,13 +40,18 @@ export class TrainingPasses {
   private readonly perturbed = new Map<string, SiteContext>();
   private readonly differentiated: ReadonlySet<string>;
   private readonly rules: ExpandedRules = new Map();
-  private last: ForwardPass | undefined;
+  private readonly norms: TrackedNorm[] = [];
+  private nodes: readonly ForwardNode[] = [];
+  /** Inputs that lie in another form than the file's. */
+  encodings: ReadonlyMap<string, Encoding> = new Map();
+  private renamed = (value: string): string => value;
 
   /** @param wrt what the gradients will be taken of, besides the sites of a perturbation */
   constructor(
-    private readonly builder: GraphBuilder,
+    /** The graph so far; a change of layout starts another. */
+    public builder: GraphBuilder,
     private readonly source: Graph,
-    private readonly options: { readonly training: boolean; readonly perturbation?: Perturbation },
+    private readonly options: PassesOptions,
     private readonly batch: Batch,
     private readonly wrt: readonly string[],
   ) {
@@ -63,7 +77,7 @@ export class TrainingPasses {
   /** Gradients of what they are wanted of; the perturbation sees those of the values it perturbed. */
   backward(seeds: ReadonlyMap<string, string>): Map<string, string> {
     const observed = this.perturbation?.observe ? [...this.perturbed.keys()] : [];
-    const gradients = appendBackward(this.builder, this.last?.nodes ?? [], seeds, [...this.wrt, ...observed], this.rules);
+    const gradients = appendBackward(this.builder, this.nodes, seeds, [...this.wrt, ...observed], this.rules);
     for (const [value, context] of this.perturbed) {
       const gradient = gradients.get(value);
       if (gradient !== undefined) this.perturbation?.observe?.(context, gradient);
@@ -75,16 +89,34 @@ export class TrainingPasses {
   }
 
   private forwardState() {
-    const { builder, randoms, statistics, differentiated, rules } = this;
-    return { builder, training: this.options.training, randoms, statistics, differentiated, rules };
+    const { builder, randoms, norms, differentiated, rules } = this;
+    return { builder, training: this.options.training, randoms, norms, differentiated, rules };
   }
 
   private run(pass: ForwardPass): Loss & { readonly logits: string } {
     pass.start(this.batch.x);
     for (const node of this.source.nodes) pass.add(node);
-    this.last = pass;
     const logits = pass.nameOf(this.logits);
+    this.nodes = pass.nodes;
+    if (this.options.training && !this.perturbation) this.layOut(logits);
     return { ...softmaxCrossEntropy(this.builder, logits, this.batch.y), logits };
+  }
+
+  private layOut(logits: string): void {
+    const { block = 1 } = this.options;
+    if (block <= 1) return;
+    const wanted = dependentsOf(this.nodes, this.wrt);
+    const pass = blockedForward(this.builder, this.nodes, { block, wanted, kept: new Set([logits]), rules: this.rules });
+    if (!pass) return;
+    this.builder = pass.builder;
+    this.nodes = pass.nodes;
+    this.encodings = pass.encodings;
+    this.renamed = (value) => pass.renamed(value);
+  }
+
+  /** New running statistics by initializer. */
+  statistics(): Map<string, string> {
+    return followStatistics(this.builder, this.norms, this.renamed);
   }
 
   private perturbWith(perturbation: Perturbation, cleanGradients: ReadonlyMap<string, string>) {

@@ -34,6 +34,8 @@ export interface TrainOptions extends DataOptions {
   readonly seed?: number;
   readonly augment?: boolean;
   readonly noise?: NoiseOptions;
+  /** Layout of activations in memory; the fastest that works when left out. */
+  readonly layout?: 'auto' | 'portable' | 'blocked';
 }
 
 export interface EpochResult {

@@ -1,8 +1,8 @@
-import type { GradientContext } from './opRecord';
+import type { Emitter } from './opRecord';
 
 /** Emits operators over values and numbers; shorter to read than a chain of emit calls. */
 export class Calculator {
-  constructor(private readonly context: GradientContext) {}
+  constructor(private readonly context: Emitter) {}
 
   private value(x: string | number): string {
     return typeof x === 'number' ? this.context.scalar(x) : x;

@@ -12,6 +12,9 @@ export class GraphBuilder implements Emitter {
   readonly types = new Map<string, ValueType>();
   private readonly known = new Map<string, KnownValue>();
   private readonly shared = new Map<string, string>();
+  private readonly producers = new Map<string, Node>();
+  private readonly outputNames = new Set<string>();
+  private readonly reserved = new Set<string>();
   private counter = 0;
 
   constructor(name: string, opset = 17) {
@@ -32,7 +35,8 @@ export class GraphBuilder implements Emitter {
 
   /** Makes a value an output of the graph; saying it twice changes nothing. */
   output(value: string, name = value): string {
-    if (this.graph.outputs.some((o) => o.name === name)) return name;
+    if (this.outputNames.has(name)) return name;
+    this.outputNames.add(name);
     const exposed = name === value ? value : this.emitNamed('Identity', [value], {}, [name]);
     const entry: NamedValue = { name, ...this.typeOf(value) };
     this.graph.outputs.push(entry);
@@ -97,8 +101,13 @@ export class GraphBuilder implements Emitter {
     const types = inferNode(node, this.graph, this.types, this.known);
     node.outputs.forEach((name, i) => {
       const type = types[i];
+      if (name) this.producers.set(name, node);
       if (name && type) this.types.set(name, type);
     });
+  }
+
+  producer(value: string): Node | undefined {
+    return this.producers.get(value);
   }
 
   typeOf(value: string): ValueType {
@@ -142,14 +151,26 @@ export class GraphBuilder implements Emitter {
     return name;
   }
 
+  zeros(dims: readonly number[]): string {
+    const key = `zeros[${dims.join()}]`;
+    const known = this.shared.get(key) ?? this.initializer(this.fresh('zeros'), float32(dims));
+    this.shared.set(key, known);
+    return known;
+  }
+
   constantOf(value: string): Tensor | undefined {
     return this.graph.initializers.get(value);
+  }
+
+  /** Keeps names for values that come later. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.reserved.add(name);
   }
 
   private fresh(stem: string): string {
     let name: string;
     do name = `${stem}_${this.counter++}`;
-    while (this.types.has(name));
+    while (this.types.has(name) || this.reserved.has(name));
     return name;
   }
 }

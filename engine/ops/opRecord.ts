@@ -61,6 +61,10 @@ export interface Emitter {
   /** A one-dimensional int64 constant (shared by content), as shape and axes inputs take it. */
   ints(values: readonly number[]): string;
   constant(tensor: Tensor): string;
+  /** A float32 constant of zeros (shared by shape). */
+  zeros(dims: readonly number[]): string;
+  /** The node that makes a value; undefined for inputs and initializers. */
+  producer(value: string): Node | undefined;
   /** Elements of a value if it is a constant or initializer that does not train. */
   constantOf(value: string): Tensor | undefined;
 }
@@ -81,6 +85,8 @@ export interface GradientContext extends Emitter {
   output(i: number): string;
   /** Gradient arriving at output `i`, or undefined when nothing depends on it. */
   outputGradient(i: number): string | undefined;
+  /** What other readers of input `i` have contributed to its gradient so far. */
+  accumulated(i: number): string | undefined;
   /** Whether the gradient of input `i` is wanted; rules skip work otherwise. */
   wants(i: number): boolean;
   /** Sums a gradient over broadcast axes down to the shape of input `i`. */
@@ -88,8 +94,11 @@ export interface GradientContext extends Emitter {
   fail(reason: string): never;
 }
 
+/** The gradient that a node contributes to an input; `total` already includes what `accumulated` gave. */
+export type InputGradient = string | { readonly total: string } | undefined;
+
 /** Gradients by input position (sparse: leave out or undefined where none). Emits ordinary operators. */
-export type GradientRule = (context: GradientContext) => (string | undefined)[];
+export type GradientRule = (context: GradientContext) => InputGradient[];
 
 /** What an expansion sees of the forward node that it replaces. */
 export interface ExpansionContext extends Emitter {

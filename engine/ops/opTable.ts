@@ -7,6 +7,7 @@ import { convTranspose } from './convTranspose';
 import { fusedMatMul, gemm, matMul } from './gemm';
 import { localResponse } from './localResponse';
 import { movementRecords } from './movement';
+import { nchwcRecords } from './nchwc';
 import { normalizationRecords } from './normalization';
 import type { OpRecord } from './opRecord';
 import { poolingRecords } from './pooling';
@@ -32,6 +33,7 @@ const RECORDS: readonly OpRecord[] = [
   ...shapeRecords,
   localResponse,
   ...movementRecords,
+  ...nchwcRecords,
 ];
 
 const byName = new Map<string, OpRecord[]>();

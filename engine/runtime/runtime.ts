@@ -54,6 +54,12 @@ export interface Device {
   readonly memoryBytes?: number;
 }
 
+/** Blocked kernels of a runtime: `block` channels lie side by side. A block of 1 means that they are not used, for `reason`. */
+export interface BlockedKernels {
+  readonly block: number;
+  readonly reason?: string;
+}
+
 /** A way to execute graphs on a device (DESIGN section 3). */
 export interface Runtime {
   readonly name: string;
@@ -61,4 +67,6 @@ export interface Runtime {
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   /** Compiles the bytes of a model file as they are; errors name the model by `label`. */
   compileBytes(bytes: Uint8Array, options?: CompileOptions, label?: string): Promise<Program>;
+  /** Looks for blocked kernels and tests them, once a process; left out by runtimes that have none. */
+  blockedKernels?(): Promise<BlockedKernels>;
 }

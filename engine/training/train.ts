@@ -2,6 +2,7 @@ import type { Optimiser } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
+import type { Layout } from '../runtime/layout';
 import type { Runtime } from '../runtime/runtime';
 import { type Batch, evaluate } from './evaluate';
 import { type ScheduleOptions, learningRate } from './schedule';
@@ -29,6 +30,7 @@ export interface TrainOptions {
   readonly saliency?: readonly string[];
   readonly threads?: number;
   readonly device?: string;
+  readonly layout?: Layout;
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */
   readonly resume?: { readonly epoch: number; readonly state: TrainerState };

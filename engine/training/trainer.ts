@@ -1,9 +1,11 @@
+import type { Encoding } from '../autodiff/encoding';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
 import { type TrainingGraph, buildTrainingGraph, initialState } from '../autodiff/trainingGraph';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
+import { type Layout, blockSize } from '../runtime/layout';
 import type { Program, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
 import { lengthsOf } from './evaluate';
@@ -25,6 +27,8 @@ export interface TrainerOptions {
   /** Device of the runtime; its default when left out. */
   readonly device?: string;
   readonly profile?: boolean;
+  /** Layout of activations in memory; the fastest that the runtime has when left out. */
+  readonly layout?: Layout;
 }
 
 export interface StepResult {
@@ -78,7 +82,8 @@ export class Trainer {
   }
 
   static async create(runtime: Runtime, network: Graph, options: TrainerOptions): Promise<Trainer> {
-    const compiled = buildTrainingGraph(network, { ...options, training: true });
+    const block = await blockSize(runtime, options.layout, options.device);
+    const compiled = buildTrainingGraph(network, { ...options, block, training: true });
     const program = await runtime.compile(compiled.graph, {
       threads: options.threads,
       profile: options.profile,
@@ -86,7 +91,7 @@ export class Trainer {
       carry: carried(compiled),
     });
     const current = initialState(compiled.state);
-    for (const name of compiled.updated.keys()) current.set(name, copyTensor(network.initializers.get(name) as Tensor));
+    for (const name of compiled.updated.keys()) current.set(name, encoded(compiled, name, network.initializers.get(name) as Tensor));
     const next = new Map(
       [...current].map(([name, tensor]) => [name, { ...tensor, data: newArray(tensor.type, elementCount(tensor.dims)) }]),
     );
@@ -122,7 +127,12 @@ export class Trainer {
 
   /** Sum over the steps so far of |dL/dp * p|, each with the value that p had before the update. */
   saliency(): ReadonlyMap<string, Float64Array> {
-    return this.saliencySums;
+    return new Map(
+      [...this.saliencySums].map(([name, data]) => {
+        const sums = { type: 'float64', dims: [data.length], data } as const;
+        return [name, (encodingOf(this.compiled, name)?.decode(sums).data ?? data) as Float64Array];
+      }),
+    );
   }
 
   /** Brings weights and state back from the device; whoever reads them after steps waits for it first. */
@@ -142,24 +152,24 @@ export class Trainer {
   weights(): Graph {
     this.requireHost();
     const graph = copyGraph(this.network);
-    for (const name of this.compiled.updated.keys()) graph.initializers.set(name, copyTensor(this.current.get(name) as Tensor));
+    for (const name of this.compiled.updated.keys()) graph.initializers.set(name, this.plain(name));
     return graph;
   }
 
   exportState(): TrainerState {
     this.requireHost();
-    return { step: this.step_, tensors: new Map([...this.current].map(([name, tensor]) => [name, copyTensor(tensor)])) };
+    return { step: this.step_, tensors: new Map([...this.current.keys()].map((name) => [name, this.plain(name)])) };
   }
 
   importState(state: TrainerState): void {
     for (const [name, tensor] of this.current) {
       const saved = state.tensors.get(name);
-      if (!saved || elementCount(saved.dims) !== elementCount(tensor.dims))
+      if (!saved || elementCount(saved.dims) !== elementCount(this.plain(name).dims))
         throw new SurgeryError(
           'option-invalid',
           `The checkpoint does not fit this network: ${name} is ${saved ? 'of another shape' : 'missing'}`,
         );
-      (tensor.data as Float32Array).set(saved.data as Float32Array);
+      (tensor.data as Float32Array).set(encoded(this.compiled, name, saved).data as Float32Array);
     }
     this.step_ = state.step;
     this.host = 'ahead';
@@ -171,6 +181,12 @@ export class Trainer {
 
   dispose(): void {
     this.program.dispose();
+  }
+
+  /** A copy of a parameter, statistic or state tensor in the form that files have. */
+  private plain(name: string): Tensor {
+    const tensor = this.current.get(name) as Tensor;
+    return encodingOf(this.compiled, name)?.decode(tensor) ?? copyTensor(tensor);
   }
 
   private outputTensors(): Map<string, Tensor> {
@@ -219,5 +235,12 @@ const carried = ({ updated, state }: TrainingGraph): Map<string, string> =>
 
 const scalarInputs = (step: StepInputs | undefined): string[] =>
   [step?.learningRate, step?.correction1, step?.correction2].filter((name): name is string => name !== undefined);
+
+const encodingOf = ({ encodings, state }: TrainingGraph, name: string): Encoding | undefined =>
+  encodings.get(state.find((slot) => slot.input === name)?.parameter ?? name);
+
+/** A copy of a tensor in the form that the training graph takes. */
+const encoded = (compiled: TrainingGraph, name: string, tensor: Tensor): Tensor =>
+  encodingOf(compiled, name)?.encode(tensor) ?? copyTensor(tensor);
 
 const copyTensor = (tensor: Tensor): Tensor => ({ ...tensor, data: (tensor.data as Float32Array).slice() });

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { trainModel } from '../../server/operations/train';
+import { LAYOUTS, type Layout } from '../../runtime/layout';
 import { SCHEDULES } from '../../training/schedule';
 import { runCommand } from '../io';
 import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOptions';
@@ -20,6 +21,7 @@ interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   seed: number;
   augment?: boolean;
   resume?: boolean;
+  layout: Layout;
 }
 
 export function defineTrain(program: Command): void {
@@ -35,6 +37,11 @@ export function defineTrain(program: Command): void {
     .option('--weight-decay <factor>', 'weight decay', nonNegative, 5e-4)
     .option('--seed <number>', 'seed of shuffling, augmentation, dropout and noise', integer, 1)
     .option('--augment', 'random crop and horizontal flip')
+    .addOption(
+      new Option('--layout <name>', 'activations in memory: blocked kernels where they work, the portable layout, or blocked or an error')
+        .choices([...LAYOUTS])
+        .default('auto'),
+    )
     .option('--resume', 'go on from the checkpoint beside the output');
   addJson(addNoiseOptions(command)).action((model: string, options: TrainFlags) =>
     runCommand(options, async (io) => {

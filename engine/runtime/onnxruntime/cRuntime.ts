@@ -2,7 +2,8 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Graph } from '../../graph/graph';
 import { SurgeryError } from '../../graph/errors';
-import type { CompileOptions, Device, Program, Runtime } from '../runtime';
+import type { BlockedKernels, CompileOptions, Device, Program, Runtime } from '../runtime';
+import { findBlockedKernels } from './blockedKernels';
 import { CProgram } from './cProgram';
 import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
 import { processorDevice } from './devices';
@@ -16,6 +17,7 @@ export class CRuntime implements Runtime {
   readonly name: string;
   readonly devices: readonly Device[] = [processorDevice()];
   readonly #environment: Environment;
+  #blocked: Promise<BlockedKernels> | undefined;
 
   /** @throws SurgeryError 'runtime-failed' when the platform has no library. */
   constructor() {
@@ -52,5 +54,10 @@ export class CRuntime implements Runtime {
       throw new SurgeryError('option-invalid', `onnxruntime has no device ${device} here; use cpu or webgpu`);
     const prefix = profile || device === 'webgpu' ? path.join(os.tmpdir(), `scalpel-profile-${process.pid}`) : undefined;
     return Session.create(this.#environment, bytes, label, { ...options, onProcessor }, prefix);
+  }
+
+  blockedKernels(): Promise<BlockedKernels> {
+    this.#blocked ??= findBlockedKernels(this);
+    return this.#blocked;
   }
 }

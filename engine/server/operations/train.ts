@@ -44,6 +44,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     schedule: { kind: schedule, rate: learningRate },
     perturbation: perturbationFor(graph, options.noise, data, options),
     threads: options.threads,
+    layout: options.layout,
     signal: context.signal,
     resume,
     onStep(step, total, result) {

@@ -88,6 +88,29 @@ describe('training', () => {
     [whole, half, rest].forEach((t) => t.dispose());
   });
 
+  for (const layout of ['portable', 'auto'] as const)
+    it(`moves running statistics a tenth of the way to the batch's (${layout})`, async () => {
+      const random = new Random(6);
+      const input = float32(
+        [4, 1, 6, 6],
+        Float32Array.from({ length: 144 }, () => random.normal(2)),
+      );
+      const builder = new GraphBuilder('norm');
+      const filled = (name: string, value: number): string => builder.initializer(name, float32([1], [value]));
+      const kernel = builder.initializer('kernel', float32([1, 1, 1, 1], [1]));
+      const image = builder.emit('Conv', [builder.input('x', ['N', 1, 6, 6]), kernel]);
+      const norm = builder.emit('BatchNormalization', [image, filled('a', 1), filled('b', 0), filled('mean', 5), filled('variance', 3)]);
+      builder.output(builder.emit('Flatten', [norm], { axis: 1 }), 'logits');
+      const trainer = await Trainer.create(runtime, builder.graph, { batch: 4, optimiser: { kind: 'sgd' }, layout });
+      await trainer.step(input, int64([4], [0, 1, 2, 3]), 0);
+      const after = trainer.weights().initializers;
+      trainer.dispose();
+      const mean = input.data.reduce((sum, v) => sum + v, 0) / 144;
+      const variance = input.data.reduce((sum, v) => sum + (v - mean) ** 2, 0) / 143;
+      assertClose(after.get('mean')!.data as Float32Array, [0.9 * 5 + 0.1 * mean], 1e-5);
+      assertClose(after.get('variance')!.data as Float32Array, [0.9 * 3 + 0.1 * variance], 1e-5);
+    });
+
   it('has the schedules of the papers', () => {
     const triangular = { kind: 'triangular', rate: 1e-2, minimum: 1e-3 } as const;
     assert.ok(Math.abs(learningRate(triangular, 50, 100) - 1e-2) < 1e-12);

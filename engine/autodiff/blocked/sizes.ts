@@ -1,0 +1,58 @@
+import { type Node, intOf, intsOf } from '../../graph/graph';
+import { resolveWindow, windowAttributes } from '../../ops/shapeHelpers';
+
+/** A plane convolution in blocked form. Channels are counted with their padding to whole blocks. */
+export interface BlockedConv {
+  /** 'image': the input is a plain tensor with fewer channels than a block; 'depthwise': one filter for each channel. */
+  readonly kind: 'dense' | 'image' | 'depthwise';
+  readonly block: number;
+  readonly batch: number;
+  readonly channels: number;
+  readonly filters: number;
+  readonly input: readonly [number, number];
+  readonly output: readonly [number, number];
+  readonly kernel: readonly [number, number];
+  readonly stride: number;
+  /** Top, left, bottom, right. */
+  readonly pads: readonly [number, number, number, number];
+}
+
+export const padded = (channels: number, block: number): number => Math.ceil(channels / block) * block;
+
+/**
+ * The blocked form of a Conv node, or undefined where it has none: other ranks than two, dilation, unequal strides or strides above two,
+ * groups other than depthwise, negative or oversized pads.
+ */
+export function blockedConvOf(
+  node: Node,
+  x: readonly number[],
+  w: readonly number[],
+  y: readonly number[],
+  block: number,
+  isImage: boolean,
+): BlockedConv | undefined {
+  const [batch = 0, channels = 0, height = 0, width = 0] = x;
+  const [filters = 0, perGroup = 0, kh = 0, kw = 0] = w;
+  if (x.length !== 4) return undefined;
+  const window = resolveWindow([height, width], intsOf(node, 'kernel_shape') ?? [kh, kw], windowAttributes(node));
+  const [stride = 1, across = 1] = window.strides;
+  const [top = 0, left = 0, bottom = 0, right = 0] = window.pads;
+  const groups = intOf(node, 'group', 1);
+  const depthwise = groups > 1 && groups === channels && perGroup === 1 && filters === channels;
+  const square = stride === across && stride <= 2 && window.dilations.every((d) => d === 1);
+  const pads = [top, left, bottom, right] as const;
+  if (!square || (groups > 1 && !depthwise) || pads.some((p, i) => p < 0 || p >= (i % 2 ? kw : kh))) return undefined;
+  const kind = depthwise ? 'depthwise' : isImage && channels < block ? 'image' : 'dense';
+  return {
+    kind,
+    block,
+    batch,
+    channels: kind === 'image' ? channels : padded(channels, block),
+    filters: padded(filters, block),
+    input: [height, width],
+    output: [y[2] ?? 1, y[3] ?? 1],
+    kernel: [kh, kw],
+    stride,
+    pads,
+  };
+}
