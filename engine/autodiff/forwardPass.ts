@@ -99,16 +99,17 @@ export class ForwardPass {
 
   /**
    * The node gives the batch statistics themselves (momentum 0), which the backward pass needs. onnxruntime writes them over the running
-   * statistics that the node is given, whoever else reads those, so that it is given a copy that counts for nothing.
+   * statistics that the node is given, whoever else reads those, so that it is given a copy
+   that counts for nothing and that no other node has.
    */
   private pushBatchNorm(source: Node, node: Node): Node {
-    const { builder } = this.state;
+    const { builder, norms } = this.state;
     const attributes = new Map(node.attributes)
       .set('training_mode', { kind: 'int', value: 1 })
       .set('momentum', { kind: 'float', value: 0 });
     const outputs = [node.outputs[0] ?? '', `${node.name}/batch_mean`, `${node.name}/batch_var`];
     const running = node.inputs.slice(3, 5);
-    const copies = running.map((name) => builder.emit('Neg', [name]));
+    const copies = running.map((name) => builder.emit('Mul', [name, builder.scalar(norms.length + 1)]));
     const trained = this.push({ ...node, inputs: [...node.inputs.slice(0, 3), ...copies], outputs, attributes });
     this.followStatistics(source, trained);
     return trained;

@@ -4,7 +4,7 @@ import { conv } from './conv';
 import type { OpRecord, ShapeContext } from './opRecord';
 import { unsupported } from './opRecord';
 import { poolingRecords } from './pooling';
-import { NO_TFJS, inputType, sameAsInput } from './shapeHelpers';
+import { inputType, sameAsInput } from './shapeHelpers';
 
 /** onnxruntime's operators on blocked activations: shape [N, C, H, W], memory [N, C/b, H, W, b]. */
 export const NCHWC = 'com.microsoft.nchwc';
@@ -33,7 +33,7 @@ const nchwc = (op: string, shape: OpRecord['shape'], inputs: OpRecord['inputs'] 
   gradient: INTERNAL,
   macs: 'none',
   coupling: INTERNAL,
-  tfjs: NO_TFJS,
+  tfjs: unsupported('only onnxruntime has blocked kernels; the tfjs runtime takes the portable layout'),
 });
 
 const pool = (op: string): OpRecord => nchwc(op, poolingRecords.find((r) => r.op === op)?.shape ?? sameAsInput);
