@@ -30,6 +30,8 @@ export interface PruneOperation extends OperationBase {
   readonly groups: readonly {
     readonly group: string;
     readonly layers: readonly string[];
+    /** Weights of these layers, in their order; in a PyTorch export the names of the state dict. */
+    readonly weights?: readonly string[];
     readonly channels: number;
     readonly keep: readonly number[];
   }[];

@@ -37,6 +37,9 @@ export interface TickTockOptions extends DataOptions, PruneBudget {
   readonly roundTo?: number;
   /** Folder that takes the network of every Tick. */
   readonly snapshots?: string;
+  /** Files that take the plan, and the weights as safetensors under the names they have. */
+  readonly planFile?: string;
+  readonly weights?: string;
   readonly resume?: boolean;
   readonly threads?: number;
 }

@@ -61,19 +61,11 @@ export function filterAxis(node: Node): { input: number; axis: number; output: n
 export function findChannelGroups(graph: Graph): PrunableNetwork {
   const coupling = coupleGraph(graph);
   const producers = layersByAxis(graph);
-  const classes = collectClasses(coupling, producers);
-  const groups = new Map<string, { layers: string[]; channels: Channel[] }>();
-  for (const members of classes.values()) {
-    const signature = members.map((m) => `${m.value}:${m.axis}`).join('|');
-    const layers = [...new Set(members.flatMap((m) => producers.get(`${m.value}:${m.axis}`) ?? []))];
-    const group = groups.get(signature) ?? { layers, channels: [] };
-    group.channels.push({ members });
-    groups.set(signature, group);
-  }
+  const groups = groupClasses(coupling, collectClasses(coupling, producers), producers);
   const order = new Map(graph.nodes.map((node, i) => [node.name, i]));
   const place = (layer: string | undefined): number => order.get(layer ?? '') ?? 0;
   const used = new Set<string>();
-  const named = [...groups.values()]
+  const named = groups
     .map(({ layers, channels }) => ({ layers: layers.sort((a, b) => place(a) - place(b)), channels }))
     .sort((a, b) => place(a.layers[0]) - place(b.layers[0]))
     .map((group) => ({ id: uniqueId(group.layers[0] ?? '', used), ...group }));
@@ -100,24 +92,84 @@ function layersByAxis(graph: Graph): Map<string, string[]> {
   return result;
 }
 
+/** A class of atoms that stay or go together: the axes it lies on, by their place in the index, and its positions along each. */
+interface AtomClass {
+  readonly axes: number[];
+  readonly positions: (number | number[])[];
+}
+
+/** A channel whose members are made when they are asked for; large networks have hundreds of thousands. */
+class IndexedChannel implements Channel {
+  private made: readonly Member[] | undefined;
+
+  constructor(
+    private readonly atoms: AtomClass,
+    private readonly owners: readonly { readonly value: string; readonly axis: number }[],
+  ) {}
+
+  get members(): readonly Member[] {
+    this.made ??= this.atoms.axes.map((owner, i): Member => {
+      const { value, axis } = this.owners[owner] as { value: string; axis: number };
+      const positions = this.atoms.positions[i] ?? [];
+      return { value, axis, positions: typeof positions === 'number' ? [positions] : positions };
+    });
+    return this.made;
+  }
+}
+
 /** Unlocked classes that hold filters of a layer, with their members in the order of atoms. */
-function collectClasses({ index, sets, locked }: Coupling, producers: ReadonlyMap<string, string[]>): Map<number, Member[]> {
-  const wanted = new Set<number>();
+function collectClasses({ index, sets, locked }: Coupling, producers: ReadonlyMap<string, string[]>): AtomClass[] {
+  const wanted = new Uint8Array(index.count);
   for (const { value, axis, start } of index.axes())
-    if (producers.has(`${value}:${axis}`)) for (let i = 0; i < index.size(value, axis); i++) wanted.add(sets.find(start + i));
-  for (const root of locked.keys()) wanted.delete(root);
-  const classes = new Map<number, { value: string; axis: number; positions: number[] }[]>();
-  for (const { value, axis, start } of index.axes())
-    for (let i = 0; i < index.size(value, axis); i++) {
+    if (producers.has(`${value}:${axis}`)) for (let i = 0; i < index.size(value, axis); i++) wanted[sets.find(start + i)] = 1;
+  for (const root of locked.keys()) wanted[root] = 0;
+  const placeOf = new Int32Array(index.count).fill(-1);
+  const classes: AtomClass[] = [];
+  for (const [owner, { value, axis, start }] of index.axes().entries())
+    for (let i = 0, size = index.size(value, axis); i < size; i++) {
       const root = sets.find(start + i);
-      if (!wanted.has(root)) continue;
-      const members = classes.get(root) ?? [];
-      const last = members.at(-1);
-      if (last?.value === value && last.axis === axis) last.positions.push(i);
-      else members.push({ value, axis, positions: [i] });
-      classes.set(root, members);
+      if (!wanted[root]) continue;
+      if ((placeOf[root] as number) < 0) placeOf[root] = classes.push({ axes: [], positions: [] }) - 1;
+      addAtom(classes[placeOf[root] as number] as AtomClass, owner, i);
     }
   return classes;
+}
+
+function addAtom({ axes, positions }: AtomClass, owner: number, position: number): void {
+  const last = axes.length - 1;
+  if (axes[last] !== owner) {
+    axes.push(owner);
+    positions.push(position);
+    return;
+  }
+  const before = positions[last] as number | number[];
+  if (typeof before === 'number') positions[last] = [before, position];
+  else before.push(position);
+}
+
+/** Classes on the same axes are channels of one group. */
+function groupClasses(
+  { index }: Coupling,
+  classes: readonly AtomClass[],
+  producers: ReadonlyMap<string, string[]>,
+): { layers: string[]; channels: Channel[] }[] {
+  const owners = index.axes();
+  const buckets = new Map<number, { axes: readonly number[]; layers: string[]; channels: Channel[] }[]>();
+  const groups: { layers: string[]; channels: Channel[] }[] = [];
+  for (const atoms of classes) {
+    const hash = atoms.axes.reduce((h, owner) => (Math.imul(h, 31) + owner) | 0, 7);
+    const bucket = buckets.get(hash) ?? [];
+    buckets.set(hash, bucket);
+    let group = bucket.find(({ axes }) => axes.length === atoms.axes.length && axes.every((owner, i) => owner === atoms.axes[i]));
+    if (!group) {
+      const layers = atoms.axes.flatMap((owner) => producers.get(`${owners[owner]?.value}:${owners[owner]?.axis}`) ?? []);
+      group = { axes: atoms.axes, layers: [...new Set(layers)], channels: [] };
+      bucket.push(group);
+      groups.push(group);
+    }
+    group.channels.push(new IndexedChannel(atoms, owners));
+  }
+  return groups;
 }
 
 function lockedLayers(graph: Graph, { index, sets, locked }: Coupling): LockedLayer[] {

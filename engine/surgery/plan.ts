@@ -20,9 +20,16 @@ export function pruneOperation(
 ): PruneOperation {
   const groups = network.groups.flatMap((group) => {
     const keep = selection.get(group.id);
-    return keep ? [{ group: group.id, layers: group.layers, channels: group.channels.length, keep }] : [];
+    return keep
+      ? [{ group: group.id, layers: group.layers, weights: weightsOf(network, group.layers), channels: group.channels.length, keep }]
+      : [];
   });
   return { kind: 'prune', id, enabled: true, criterion, groups, ...(effect ? { effect } : {}) };
+}
+
+function weightsOf({ graph }: PrunableNetwork, layers: readonly string[]): string[] {
+  const byName = new Map(graph.nodes.map((node) => [node.name, node.inputs[1] ?? '']));
+  return layers.map((layer) => byName.get(layer) ?? '');
 }
 
 export const withOperation = (plan: SurgeryPlan, operation: PlanOperation): SurgeryPlan => ({

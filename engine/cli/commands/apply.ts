@@ -9,8 +9,9 @@ export function defineApply(program: Command): void {
     .command('apply <plan>')
     .description('replay a surgery plan on its base model')
     .requiredOption('-o, --output <file>', 'where the model goes')
+    .option('--weights <file.safetensors>', 'write the weights here too, under the names they have')
     .option('--base <file>', 'the base model, if it is not where the plan says');
-  addJson(command).action((plan: string, options: JsonOption & { output: string; base?: string }) =>
+  addJson(command).action((plan: string, options: JsonOption & { output: string; base?: string; weights?: string }) =>
     runCommand(options, async (io) => {
       const result = await applyPlanFile(plan, options, io);
       const { parameters, macs } = result.summary.totals;

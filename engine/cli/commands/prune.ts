@@ -26,6 +26,8 @@ interface PruneFlags extends DataFlags, BudgetFlags, JsonOption {
   minKept: number;
   maxKept: number;
   planOnly?: boolean;
+  plan?: string;
+  weights?: string;
   seed: number;
 }
 
@@ -40,6 +42,8 @@ export function definePrune(program: Command): void {
     .option('--min-kept <fraction>', 'every layer keeps at least this fraction of its channels', fraction, 0.1)
     .option('--max-kept <fraction>', 'every layer keeps at most this fraction of its channels', fraction, 1)
     .option('--seed <number>', 'seed', integer, 1)
+    .option('--plan <file>', 'write the surgery plan, with the channels kept, here too')
+    .option('--weights <file.safetensors>', 'write the pruned weights here too, under the names that the state dict of PyTorch has')
     .option('--plan-only', 'write the surgery plan instead of a model');
   addJson(command).action((model: string, options: PruneFlags) =>
     runCommand(options, async (io) => {
@@ -48,7 +52,14 @@ export function definePrune(program: Command): void {
         throw new SurgeryError('option-invalid', '--criterion gate-taylor needs --data; the others work without');
       const result = await pruneModel(
         model,
-        { ...options, locked: options.lock, minimumKept: options.minKept, maximumKept: options.maxKept },
+        {
+          ...options,
+          plan: undefined,
+          planFile: options.plan,
+          locked: options.lock,
+          minimumKept: options.minKept,
+          maximumKept: options.maxKept,
+        },
         io,
       );
       return { document: result, text: `${formatCard(result)}\nWrote ${options.output}` };

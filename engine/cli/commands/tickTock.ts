@@ -16,6 +16,8 @@ interface TickTockFlags extends DataFlags, BudgetFlags, NoiseFlags, JsonOption {
   config?: string;
   resume?: boolean;
   snapshots?: string;
+  plan?: string;
+  weights?: string;
 }
 
 export function defineTickTock(program: Command): void {
@@ -28,6 +30,8 @@ export function defineTickTock(program: Command): void {
   ).requiredOption('-o, --output <file>', 'where the pruned and tuned model goes');
   addBudgetOptions(command)
     .option('--config <file>', 'settings that differ from the defaults (see tick-tock-config)')
+    .option('--plan <file>', 'write the surgery plan, with the channels kept, here too')
+    .option('--weights <file.safetensors>', 'write the weights here too, under the names that the state dict of PyTorch has')
     .option('--snapshots <folder>', 'keep the network of every Tick here')
     .option('--resume', 'go on from the checkpoint beside the output');
   addJson(addNoiseOptions(command)).action((model: string, options: TickTockFlags) =>

@@ -1,24 +1,32 @@
 import type { ApplyResult } from '../../contract/protocol';
 import type { SurgeryPlan } from '../../contract/plan';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
+import { keptIndices } from '../../pruning/keptIndices';
 import { maskedDifference } from '../../pruning/maskedDifference';
 import { readPlan } from '../../surgery/plan';
 import { inspectModel } from './inspect';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
+import { exportWeights } from './stateDict';
 
 export async function applyPlanFile(
   planFile: string,
-  options: { output: string; base?: string },
+  options: { output: string; base?: string; weights?: string },
   context: OperationContext = {},
 ): Promise<ApplyResult> {
   const plan = await readPlan(planFile);
-  return applyPlan(options.base ?? plan.base.path, plan, options.output, context);
+  return applyPlan(options.base ?? plan.base.path, plan, options.output, context, options.weights);
 }
 
 /** Applies a plan, checks every cut against the masked network and writes the result. */
-export async function applyPlan(file: string, plan: SurgeryPlan, output: string, context: OperationContext = {}): Promise<ApplyResult> {
+export async function applyPlan(
+  file: string,
+  plan: SurgeryPlan,
+  output: string,
+  context: OperationContext = {},
+  weights?: string,
+): Promise<ApplyResult> {
   const { graph, applied } = await loadModel(file, plan);
   let largest = 0;
   const cuts = applied?.cuts ?? [];
@@ -28,5 +36,6 @@ export async function applyPlan(file: string, plan: SurgeryPlan, output: string,
     context.progress?.(i + 1, cuts.length, 'operations', 'Checking against the masked network');
   }
   await writeOnnx(graph, output);
+  if (weights) exportWeights(weights, graph, keptIndices(cuts), context);
   return { summary: await inspectModel(output), maskedDifference: largest };
 }

@@ -6,6 +6,7 @@ import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import { type ChannelGroup, type PrunableNetwork, findChannelGroups } from '../../pruning/channelGroups';
 import type { GroupScores } from '../../pruning/importance';
+import { keptIndices } from '../../pruning/keptIndices';
 import { maskedDifference } from '../../pruning/maskedDifference';
 import { selectToBudget, selectToLatency } from '../../pruning/ranking';
 import type { Selection } from '../../pruning/selection';
@@ -17,10 +18,15 @@ import { loadModel } from './loadModel';
 import { measureChange, measureLatencies } from './measure';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
+import { exportWeights } from './stateDict';
 
 export interface PruneFlags extends ImportanceFlags, PruneBudget, PruneLimits {
   readonly output: string;
   readonly planOnly?: boolean;
+  /** File that takes the plan beside the model. */
+  readonly planFile?: string;
+  /** File that takes the weights as safetensors under the names they have. */
+  readonly weights?: string;
 }
 
 export interface PruneResult {
@@ -45,6 +51,8 @@ export async function pruneModel(file: string, options: PruneFlags, context: Ope
   const plan = withOperation(emptyPlan(path.resolve(file), model.hash), operation);
   if (options.planOnly) await writePlan(plan, options.output);
   else await writeOnnx(pruned, options.output);
+  if (options.planFile) await writePlan(plan, options.planFile);
+  if (options.weights) exportWeights(options.weights, pruned, keptIndices([{ network, selection }]), context);
   return { ...measured, maskedDifference: difference, plan };
 }
 

@@ -8,10 +8,11 @@ import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import { findChannelGroups } from '../../pruning/channelGroups';
+import { keptIndices } from '../../pruning/keptIndices';
 import { tickTock } from '../../pruning/tickTock';
 import { type TickTockConfig, parseTickTockConfig } from '../../pruning/tickTockConfig';
 import { packState, unpackState } from '../../pruning/tickTockState';
-import { emptyPlan, pruneOperation, withOperation } from '../../surgery/plan';
+import { emptyPlan, pruneOperation, withOperation, writePlan } from '../../surgery/plan';
 import { type DataFlags, openData, trainingSource } from './data';
 import { loadModel } from './loadModel';
 import { measureChange, measureLatencies } from './measure';
@@ -19,6 +20,7 @@ import { perturbationFor } from './noise';
 import type { OperationContext } from './operation';
 import { lockedGroups } from './prune';
 import { runtime } from './runtime';
+import { exportWeights } from './stateDict';
 
 export type TickTockFlags = Omit<TickTockOptions, 'limit'> & DataFlags;
 
@@ -75,6 +77,8 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
   const operation = pruneOperation(network, result.kept, 'gate-taylor', 'prune-1');
   const plan = withOperation(emptyPlan(path.resolve(file), model.hash), operation);
   await writeOnnx(result.network, options.output);
+  if (options.planFile) await writePlan(plan, options.planFile);
+  if (options.weights) exportWeights(options.weights, result.network, keptIndices([{ network, selection: result.kept }]), context);
   await rm(checkpoint, { force: true });
   return {
     ...measured,
