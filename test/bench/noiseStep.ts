@@ -1,6 +1,6 @@
 /**
  * Time of a training step with noise against a plain one, interleaved in one run.
- * `npx tsx test/bench/noiseStep.ts [--rounds 5] [resnet20:64 vgg16-bn:16]`. It reports; it asserts nothing.
+ * `npx tsx test/bench/noiseStep.ts [--rounds 5] [--methods plain,anl,canl] [resnet20:64 vgg16-bn:16]`. It reports; it asserts nothing.
  */
 import { createModel } from '../../engine/architectures/createModel';
 import type { NoiseOptions } from '../../engine/contract/noise';
@@ -22,7 +22,7 @@ const METHODS: Readonly<Record<string, NoiseOptions | undefined>> = {
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
-async function compare(network: string, batch: number, rounds: number): Promise<void> {
+async function compare(network: string, batch: number, rounds: number, methods: readonly string[]): Promise<void> {
   const random = new Random(1);
   const graph = createModel(network, { input: [3, 32, 32], classes: 10, seed: 1 });
   const x = float32(
@@ -35,7 +35,7 @@ async function compare(network: string, batch: number, rounds: number): Promise<
   );
   const pixels = (epsilon: number) => ({ channelAxis: 'first' as const, step: [epsilon], lowest: [0], highest: [1] });
   const trainers = new Map<string, Trainer>();
-  for (const [name, noise] of Object.entries(METHODS))
+  for (const [name, noise] of Object.entries(METHODS).filter(([method]) => methods.includes(method)))
     trainers.set(
       name,
       await Trainer.create(openRuntime(), graph, {
@@ -66,11 +66,13 @@ async function compare(network: string, batch: number, rounds: number): Promise<
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
-  const rounds = args.includes('--rounds') ? Number(args[args.indexOf('--rounds') + 1]) : 5;
+  const option = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
+  const rounds = Number(option('--rounds') ?? 5);
+  const methods = option('--methods')?.split(',') ?? Object.keys(METHODS);
   const cases = args.filter((a) => a.includes(':'));
   for (const item of cases.length > 0 ? cases : ['resnet20:64', 'vgg16-bn:16']) {
     const [network = '', batch] = item.split(':');
-    await compare(network, Number(batch), rounds);
+    await compare(network, Number(batch), rounds, methods);
   }
 }
 

@@ -29,6 +29,7 @@ export async function applyPlan(
 ): Promise<ApplyResult> {
   const { graph, applied } = await loadModel(file, plan);
   let largest = 0;
+  if (applied?.noise) context.log?.(`The plan trains with noise, which a file does not hold: train with --noise ${applied.noise.method}`);
   const cuts = applied?.cuts ?? [];
   for (const [i, { network, pruned, selection }] of cuts.entries()) {
     context.signal?.throwIfAborted();

@@ -10,6 +10,7 @@ import { minimalChannels, tickRemovals } from '../../../engine/pruning/tickSelec
 import { tickTock, type TickTockSetup } from '../../../engine/pruning/tickTock';
 import { TICK_TOCK_DEFAULTS, describeTickTockConfig, parseTickTockConfig } from '../../../engine/pruning/tickTockConfig';
 import type { TickTockState } from '../../../engine/pruning/tickTockState';
+import { createPerturbation } from '../../../engine/robustness/noise/createPerturbation';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import type { BatchSource } from '../../../engine/training/train';
 
@@ -101,6 +102,23 @@ describe('Tick-Tock', () => {
     assert.ok(outcome.maskedDifference < 1e-5);
     const last = points.at(-1);
     assert.ok(last && last.macs <= 0.9 * 3_125_440 && last.macs > 0.8 * 1_757_000);
+  });
+
+  it('trains with noise in the network as it is at the moment, and keeps nothing of it', async () => {
+    const config = { ...QUICK, filtersPerTick: 0.05, finetuneEpochs: 1 };
+    const noisy: number[] = [];
+    const perturbation: TickTockSetup['perturbation'] = (graph) => {
+      const made = createPerturbation(graph, { method: 'anl', epsilon: 1 }, () => assert.fail('only adversarial inputs ask'));
+      noisy.push(made.sites.length);
+      return made;
+    };
+    const [plain, trained] = [await run({ config }), await run({ config, perturbation })];
+    assert.ok(noisy.length > 2 && noisy.every((sites) => sites === noisy[0] && sites > 0), String(noisy));
+    assert.notEqual(trained.points.at(-1)?.loss, plain.points.at(-1)?.loss);
+    assert.deepEqual(
+      trained.outcome.network.nodes.map((n) => n.op),
+      trained.network.nodes.map((n) => n.op),
+    );
   });
 
   it('goes on bit for bit from every state it saved', async () => {

@@ -9,6 +9,7 @@ import { createPerturbation, storeBytes } from '../../../engine/robustness/noise
 import { insertionPoints } from '../../../engine/robustness/noise/insertionPoints';
 import { insertGates } from '../../../engine/pruning/gates';
 import { findChannelGroups } from '../../../engine/pruning/channelGroups';
+import { applyOperations } from '../../../engine/surgery/plan';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import { Trainer } from '../../../engine/training/trainer';
 import { assertClose } from '../../support/close';
@@ -90,6 +91,23 @@ describe('noise while training', () => {
     assert.throws(create({ method: 'dropout', epsilon: 1 }), /probability/);
     assert.throws(create({ method: 'canl', kept: 1 }), /below 1/);
     assert.throws(create({ method: 'adversarial', layers: ['bn1'] }), /perturbs the input/);
+  });
+});
+
+describe('noise in a surgery plan', () => {
+  const operation = (noise: NoiseOptions) => ({ kind: 'insert-noise' as const, id: 'noise', enabled: true, noise });
+
+  it('changes how the network trains, not the network', () => {
+    const graph = network();
+    const noise: NoiseOptions = { method: 'anl', layers: ['bn2'] };
+    const applied = applyOperations(graph, [operation({ method: 'canl' }), operation(noise)]);
+    assert.equal(applied.graph, graph);
+    assert.deepEqual([applied.noise, applied.cuts], [noise, []]);
+    assert.equal(applyOperations(graph, [{ ...operation(noise), enabled: false }]).noise, undefined);
+  });
+
+  it('names a layer that the network does not have', () => {
+    assert.throws(() => applyOperations(network(), [operation({ method: 'anl', layers: ['bn9'] })]), /no layer bn9/);
   });
 });
 
