@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import { LayerLenses } from './codeLenses';
 import { registerCommands } from './commands';
+import { engineEnvironment, registerDeviceCommands } from './deviceCommands';
 import { EngineClient } from './engineClient';
 import { ModelEditorProvider } from './modelEditor';
 import { ModelsTree } from './modelsTree';
@@ -11,7 +12,9 @@ import { Runs } from './runs';
 export function activate(context: vscode.ExtensionContext): void {
   const dist = vscode.Uri.joinPath(context.extensionUri, 'dist').fsPath;
   const output = vscode.window.createOutputChannel('Scalpel', { log: true });
-  const engine = new EngineClient(vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath, output);
+  const engine = new EngineClient(vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath, output, () =>
+    engineEnvironment(context),
+  );
   const runs = new Runs(engine);
   const editors = new ModelEditorProvider(context, engine, runs);
   const models = new ModelsTree(engine);
@@ -38,6 +41,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.window.registerTreeDataProvider('scalpel.runs', runs),
     vscode.languages.registerCodeLensProvider({ language: 'python' }, lenses),
     statusItem(editors, runs, engine),
+    ...registerDeviceCommands(context, engine, runs),
     ...registerCommands({ context, engine, editors, plan, runs }),
   );
 }

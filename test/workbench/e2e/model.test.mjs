@@ -80,6 +80,16 @@ describe('the sample in the workbench', () => {
     await new Promise((resolve) => setTimeout(resolve, 700));
   }
 
+  it('lists what networks can run on, with the reason for what cannot', async () => {
+    await command('Scalpel: Choose Device');
+    const rows = page.locator('.quick-input-list .monaco-list-row');
+    await rows.filter({ hasText: /cores/ }).waitFor({ timeout: 60_000 });
+    await rows.filter({ hasText: /not available.*CUDA/ }).waitFor();
+    await shot('devices');
+    await page.keyboard.press('Escape');
+    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+  });
+
   it('opens with its layers and costs', async () => {
     await command('Scalpel: Open Sample Model');
     await webview().locator('h1', { hasText: SAMPLE }).waitFor({ timeout: 60_000 });
