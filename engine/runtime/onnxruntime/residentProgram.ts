@@ -94,6 +94,7 @@ export class ResidentProgram implements Program, Resident {
   #tellFallback(): void {
     if (this.#told) return;
     this.#told = true;
+    this.log?.(`WebGPU keeps ${(this.bytes / 2 ** 20).toFixed(1)} MiB of weights and optimiser state on the device`);
     const message = describeFallback(this.session.endProfiling(), 'WebGPU');
     if (message) this.log?.(message);
   }

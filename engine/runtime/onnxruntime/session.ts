@@ -7,6 +7,7 @@ import { onWebGpu, releaseOnWebGpu } from './webGpuQueue';
 
 const OPTIMISATION = { none: 0, basic: 1, extended: 2, all: 99 } as const;
 const LOG_FATAL = 4;
+const IF_LOST = 'if the device was lost, go on from the last checkpoint with --resume, or use --device cpu';
 /** Runs shorter than this are made on the calling thread: handing them to another thread costs as much. */
 const SHORT_MS = 0.15;
 
@@ -119,7 +120,7 @@ export class Session {
     try {
       await this.#withSignal(signal, (options) => this.environment.library.callAsync('RunWithBinding', this.handle, options, binding));
     } catch (error) {
-      throw signal?.aborted ? cancelled(this.label) : runtimeError(error, `${this.label} failed`);
+      throw signal?.aborted ? cancelled(this.label) : runtimeError(error, `${this.label} failed on the GPU (${IF_LOST})`);
     }
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createModel } from '../../../engine/architectures/createModel';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import { findTensorFlow } from '../../../engine/runtime/tfjs/findTensorFlow';
 import { openTensorFlow } from '../../../engine/runtime/tfjs/tfjsRuntime';
@@ -16,6 +17,17 @@ describe('training on the TensorFlow runtime', () => {
     for (const [name, tensor] of reference.weights)
       assertClose(actual.weights.get(name)!.data as Float32Array, tensor.data as Float32Array, 1e-3, name, 1e-5);
     assert.equal(new Set(bytes).size, 1, `memory is not flat: ${bytes.join(', ')}`);
+  });
+
+  it('follows the default runtime over ten steps of an LSTM', async () => {
+    const network = createModel('lstm', { input: [5, 3], classes: 4, hidden: 6, seed: 2 });
+    const options = { steps: 10, input: [5, 3] };
+    const reference = await trainOnNoise(openRuntime(), network, options);
+    const actual = await trainOnNoise(tensorFlow, network, options);
+    assertClose(actual.losses, reference.losses, 1e-4, 'losses');
+    for (const [name, tensor] of reference.weights)
+      if (tensor.type === 'float32')
+        assertClose(actual.weights.get(name)!.data as Float32Array, tensor.data as Float32Array, 1e-3, name, 1e-5);
   });
 
   it('holds nothing once it is disposed', async () => {
