@@ -182,3 +182,10 @@ function exposeAll(builder: GraphBuilder, values: ReadonlyMap<string, string>): 
 /** A zero for every state slot. */
 export const initialState = (state: readonly StateSlot[]): Map<string, Tensor> =>
   new Map(state.map((slot) => [slot.input, float32(slot.dims)]));
+
+/** Weights and state that a step hands to the next, as input by output. */
+export const carriedValues = ({ updated, state }: TrainingGraph): Map<string, string> =>
+  new Map([
+    ...[...updated].map(([input, output]) => [output, input] as const),
+    ...state.map(({ input, output }) => [output, input] as const),
+  ]);

@@ -37,6 +37,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineEvaluate,
     defineCreate,
     defineConvert,
+    defineMemory,
     defineApply,
     defineCompare,
     defineGradients,

@@ -1,4 +1,5 @@
 import type { DeviceReport } from './devices';
+import type { MemoryPolicy, MemoryRequests } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { NoiseMagnitudes, NoiseOptions, NoiseRequests } from './noise';
 import type { SurgeryPlan } from './plan';
@@ -36,6 +37,9 @@ export interface TrainOptions extends DataOptions {
   readonly noise?: NoiseOptions;
   /** Layout of activations in memory; the fastest that works when left out. */
   readonly layout?: 'auto' | 'portable' | 'blocked';
+  /** Bytes of the pool that the training step must fit into, and how it is made to. */
+  readonly memoryBudget?: number;
+  readonly memoryPolicy?: MemoryPolicy;
 }
 
 export interface EpochResult {
@@ -67,7 +71,7 @@ export interface PruneLimits {
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
-export interface EngineRequests extends NoiseRequests, RobustnessRequests, PruningRequests {
+export interface EngineRequests extends NoiseRequests, RobustnessRequests, PruningRequests, MemoryRequests {
   'engine/info': { params: Record<string, never>; result: EngineInfo };
   /** Summary of a file, or of a file with a plan applied. */
   'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };

@@ -77,6 +77,14 @@ export class Pool {
     return segment && segment.start * BLOCK_BYTES;
   }
 
+  /** Gives the place of one tensor to another. */
+  rename(from: number, to: number): void {
+    const segment = this.#allocated.get(from);
+    if (!segment || this.#allocated.has(to)) throw new RangeError(`Tensor ${to} cannot take the place of ${from}`);
+    this.#allocated.delete(from);
+    this.#allocated.set(to, segment);
+  }
+
   free(id: number): void {
     const segment = this.#allocated.get(id);
     if (!segment) throw new RangeError(`Tensor ${id} is not in the pool`);

@@ -1,7 +1,21 @@
 import type { Graph } from '../graph/graph';
 import type { Tensor } from '../graph/tensor';
+import type { MemoryPolicy } from '../contract/memory';
+
+/** Runs a training graph within a pool of planned memory. */
+export interface MemoryOptions {
+  /** Bytes of the pool; as many as the policy needs when left out. */
+  readonly budget?: number;
+  /** 'auto' by default. */
+  readonly policy?: MemoryPolicy;
+  /** Folder of the spill file; the system's temporary folder by default. */
+  readonly spillFolder?: string;
+  /** Overwrites what is freed, to find uses after the end in tests. */
+  readonly poison?: boolean;
+}
 
 export interface CompileOptions {
+  readonly memory?: MemoryOptions;
   /** Threads within an operator; physical cores when left out. */
   readonly threads?: number;
   /** Free intermediate memory as soon as possible instead of keeping an arena. */

@@ -22,6 +22,8 @@ export interface Evaluation {
 }
 
 export interface EvaluateOptions {
+  /** Frees memory as soon as possible instead of keeping it for the next batch. */
+  readonly lowMemory?: boolean;
   readonly threads?: number;
   readonly signal?: AbortSignal;
   onBatch?(done: number): void;
@@ -38,7 +40,7 @@ export async function evaluate(
   const output = network.outputs[0]?.name ?? '';
   const isProbability = producersOf(network).get(output)?.op === 'Softmax';
   const fixed = typeof input.shape?.[0] === 'number' ? input.shape[0] : undefined;
-  const program = await runtime.compile(network, { threads: options.threads });
+  const program = await runtime.compile(network, { threads: options.threads, lowMemory: options.lowMemory });
   const sums = { count: 0, loss: 0, correct: 0 };
   try {
     for await (const { x, y, lengths } of batches) {

@@ -3,7 +3,7 @@ import type { Perturbation } from '../autodiff/perturbation';
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import type { Layout } from '../runtime/layout';
-import type { Runtime } from '../runtime/runtime';
+import type { MemoryOptions, Runtime } from '../runtime/runtime';
 import { type Batch, evaluate } from './evaluate';
 import { type ScheduleOptions, learningRate } from './schedule';
 import { type StepResult, Trainer, type TrainerState } from './trainer';
@@ -31,6 +31,8 @@ export interface TrainOptions {
   readonly threads?: number;
   readonly device?: string;
   readonly layout?: Layout;
+  /** Trains within a pool of planned memory; evaluation then frees what it can, too. */
+  readonly memory?: MemoryOptions;
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */
   readonly resume?: { readonly epoch: number; readonly state: TrainerState };
@@ -97,7 +99,9 @@ async function runEpoch(
   await trainer.sync();
   const seconds = (performance.now() - start) / 1000;
   const trainAccuracy = sums.correct / (sums.steps * options.batch);
-  const test = source.test ? await evaluate(runtime, trainer.weights(), source.test(), options) : undefined;
+  const test = source.test
+    ? await evaluate(runtime, trainer.weights(), source.test(), { ...options, lowMemory: options.memory !== undefined })
+    : undefined;
   return {
     epoch: epoch + 1,
     loss: sums.loss / sums.steps,

@@ -1,12 +1,12 @@
 import type { Encoding } from '../autodiff/encoding';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
-import { type TrainingGraph, buildTrainingGraph, initialState } from '../autodiff/trainingGraph';
+import { type TrainingGraph, buildTrainingGraph, carriedValues, initialState } from '../autodiff/trainingGraph';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
 import { type Layout, blockSize } from '../runtime/layout';
-import type { Program, Runtime } from '../runtime/runtime';
+import type { MemoryOptions, Program, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
 import { lengthsOf } from './evaluate';
 
@@ -29,6 +29,8 @@ export interface TrainerOptions {
   readonly profile?: boolean;
   /** Layout of activations in memory; the fastest that the runtime has when left out. */
   readonly layout?: Layout;
+  /** Trains within a pool of planned memory. */
+  readonly memory?: MemoryOptions;
 }
 
 export interface StepResult {
@@ -88,7 +90,8 @@ export class Trainer {
       threads: options.threads,
       profile: options.profile,
       device: options.device,
-      carry: carried(compiled),
+      carry: carriedValues(compiled),
+      memory: options.memory,
     });
     const current = initialState(compiled.state);
     for (const name of compiled.updated.keys()) current.set(name, encoded(compiled, name, network.initializers.get(name) as Tensor));
@@ -225,13 +228,6 @@ export class Trainer {
     });
   }
 }
-
-/** Weights and state that a step hands to the next, as input by output. */
-const carried = ({ updated, state }: TrainingGraph): Map<string, string> =>
-  new Map([
-    ...[...updated].map(([input, output]) => [output, input] as const),
-    ...state.map(({ input, output }) => [output, input] as const),
-  ]);
 
 const scalarInputs = (step: StepInputs | undefined): string[] =>
   [step?.learningRate, step?.correction1, step?.correction2].filter((name): name is string => name !== undefined);

@@ -1,13 +1,20 @@
-import type { Command } from 'commander';
-import type { PaperResult } from '../../memory/paper/techniques';
-import { paperMemory } from '../../server/operations/paperMemory';
+import { type Command, Option } from 'commander';
+import type { MemoryPolicy, MemoryReport } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
+import type { PaperResult } from '../../memory/paper/techniques';
+import { MEMORY_POLICIES } from '../../memory/schedule';
+import { memoryOfModel } from '../../server/operations/memory';
+import { paperMemory } from '../../server/operations/paperMemory';
 import { runCommand } from '../io';
-import { type JsonOption, addJson, positiveInteger } from '../options';
-import { formatTable } from '../table';
+import { type JsonOption, addJson, byteCount, positiveInteger } from '../options';
+import { formatBytes, formatPercent, formatTable } from '../table';
 
 interface MemoryFlags extends JsonOption {
   batch: number;
+  budget?: number;
+  policy: MemoryPolicy;
+  optimiser: 'sgd' | 'adam' | 'adamw';
+  largestBatch?: boolean;
   paper?: string;
 }
 
@@ -16,13 +23,40 @@ export function defineMemory(program: Command): void {
     .command('memory [model]')
     .description('where every byte of a training step goes, without training')
     .requiredOption('--batch <count>', 'samples in a step', positiveInteger)
+    .option('--budget <size>', 'pool that the step must fit into, such as 512MiB', byteCount)
+    .addOption(new Option('--policy <name>', 'whose timeline is given').choices([...MEMORY_POLICIES]).default('auto'))
+    .addOption(new Option('--optimiser <name>', 'update rule, for its state').choices(['sgd', 'adam', 'adamw']).default('sgd'))
+    .option('--largest-batch', 'also look for the largest batch that the budget holds')
     .option('--paper <network>', "one of SuperNeurons' networks (alexnet, resnet50, resnet101) under the paper's cost model");
   addJson(command).action((model: string | undefined, options: MemoryFlags) =>
-    runCommand(options, () => {
-      if (options.paper === undefined) throw new SurgeryError('option-invalid', `memory needs --paper and not ${model ?? 'nothing'}`);
-      return Promise.resolve(describePaper(options.paper, options.batch));
+    runCommand(options, async () => {
+      if ((options.paper === undefined) === (model === undefined))
+        throw new SurgeryError('option-invalid', 'Give a model or --paper, and not both');
+      if (options.paper !== undefined) return describePaper(options.paper, options.batch);
+      if (options.largestBatch && options.budget === undefined) throw new SurgeryError('option-invalid', '--largest-batch needs --budget');
+      const report = await memoryOfModel(model ?? '', options);
+      return { document: report, text: describe(report) };
     }),
   );
+}
+
+function describe(report: MemoryReport): string {
+  const size = (bytes: number | undefined): string => (bytes === undefined ? '-' : formatBytes(bytes));
+  const rows = report.policies.map((p) => [
+    p.policy,
+    p.feasible ? size(p.poolBytes) : 'does not fit',
+    size(p.peakBytes),
+    size(p.trafficBytes),
+    p.recomputations === undefined ? '-' : String(p.recomputations),
+    p.extraFraction === undefined ? '-' : formatPercent(p.extraFraction),
+    formatBytes(p.floorBytes),
+    p.floorLayer,
+  ]);
+  const table = formatTable(['policy', 'pool', 'peak', 'moved', 'computed again', 'time added', 'floor', 'set by'], rows);
+  const budget = report.budget === undefined ? 'the least pool that holds everything' : `a budget of ${formatBytes(report.budget)}`;
+  const largest = report.largestBatch === undefined ? '' : `\nLargest batch within it: ${report.largestBatch}.`;
+  const advice = report.advice === undefined ? '' : `\n${report.advice}.`;
+  return `${table}\nBatch ${report.batch}, ${report.operations} operators, ${budget}; weights and state take ${formatBytes(report.pinnedBytes)}.${largest}${advice}`;
 }
 
 function describePaper(name: string, batch: number) {
@@ -30,9 +64,9 @@ function describePaper(name: string, batch: number) {
   const rows = Object.entries<PaperResult>(document).map(([technique, r]) => [
     technique,
     r.peakMiB.toFixed(3),
-    r.step,
-    r.tensors,
-    r.recomputes,
+    String(r.step),
+    String(r.tensors),
+    String(r.recomputes),
   ]);
   return { document, text: formatTable(['technique', 'peak MiB', 'at step', 'tensors', 'recomputes'], rows) };
 }

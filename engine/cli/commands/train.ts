@@ -1,10 +1,12 @@
 import { type Command, Option } from 'commander';
+import type { MemoryPolicy } from '../../contract/memory';
+import { MEMORY_POLICIES } from '../../memory/schedule';
 import { trainModel } from '../../server/operations/train';
 import { LAYOUTS, type Layout } from '../../runtime/layout';
 import { SCHEDULES } from '../../training/schedule';
 import { runCommand } from '../io';
 import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOptions';
-import { type DataFlags, type JsonOption, addDataOptions, addJson, integer, nonNegative, positiveInteger } from '../options';
+import { type DataFlags, type JsonOption, addDataOptions, addJson, byteCount, integer, nonNegative, positiveInteger } from '../options';
 import { formatPercent, formatTable } from '../table';
 
 interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
@@ -22,6 +24,8 @@ interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   augment?: boolean;
   resume?: boolean;
   layout: Layout;
+  memoryBudget?: number;
+  memoryPolicy?: MemoryPolicy;
 }
 
 export function defineTrain(program: Command): void {
@@ -42,6 +46,8 @@ export function defineTrain(program: Command): void {
         .choices([...LAYOUTS])
         .default('auto'),
     )
+    .option('--memory-budget <size>', 'train within a memory pool of this size, such as 512MiB', byteCount)
+    .addOption(new Option('--memory-policy <name>', 'how memory is saved (default: auto)').choices([...MEMORY_POLICIES]))
     .option('--resume', 'go on from the checkpoint beside the output');
   addJson(addNoiseOptions(command)).action((model: string, options: TrainFlags) =>
     runCommand(options, async (io) => {

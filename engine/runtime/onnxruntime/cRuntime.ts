@@ -2,7 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Graph } from '../../graph/graph';
 import { SurgeryError } from '../../graph/errors';
-import type { BlockedKernels, CompileOptions, Device, Program, Runtime } from '../runtime';
+import type { BlockedKernels, CompileOptions, Device, MemoryOptions, Program, Runtime } from '../runtime';
 import { findBlockedKernels } from './blockedKernels';
 import { CProgram } from './cProgram';
 import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
@@ -10,6 +10,7 @@ import { processorDevice } from './devices';
 import { inWebGpuForms, refusedByWebGpu } from './webGpuForms';
 import { openEnvironment, type Environment } from './environment';
 import { ResidentProgram } from './residentProgram';
+import { ScheduledProgram } from './scheduledProgram';
 import { Session } from './session';
 
 /** onnxruntime through its C API: no copies, runs off the calling thread, cancel. */
@@ -27,11 +28,17 @@ export class CRuntime implements Runtime {
 
   compile(
     graph: Graph,
-    options: CompileOptions & { readonly device: 'webgpu'; readonly carry: ReadonlyMap<string, string> },
+    options: CompileOptions &
+      ({ readonly device: 'webgpu'; readonly carry: ReadonlyMap<string, string> } | { readonly memory: MemoryOptions }),
   ): Promise<Program>;
-  compile(graph: Graph, options?: CompileOptions): Promise<CProgram>;
+  compile(graph: Graph, options?: CompileOptions & { readonly memory?: undefined }): Promise<CProgram>;
+  compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   async compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
+    const { memory } = options;
     const onGpu = options.device === 'webgpu';
+    if (memory && onGpu)
+      throw new SurgeryError('option-invalid', 'A memory budget is kept on the processor only; leave out --device webgpu or the budget');
+    if (memory) return ScheduledProgram.create(this.#environment, graph, { ...options, memory });
     const bytes = encodeOnnx(onGpu ? inWebGpuForms(graph) : graph);
     const { carry } = options;
     const session = await this.#session(bytes, options, graph.name, onGpu ? refusedByWebGpu(graph) : []);

@@ -27,6 +27,9 @@ export interface Frame {
 
 /** An OrtSession. Its owner keeps runs from overlapping and memory alive. */
 export class Session {
+  static #count = 0;
+  /** Unique in this process. */
+  readonly id = Session.#count++;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly #names: ReadonlyMap<string, Buffer>;

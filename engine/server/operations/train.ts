@@ -5,6 +5,7 @@ import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import { float32 } from '../../graph/tensor';
+import type { MemoryOptions } from '../../runtime/runtime';
 import type { StepResult, TrainerState } from '../../training/trainer';
 import { train } from '../../training/train';
 import { existsSync } from 'node:fs';
@@ -45,6 +46,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     perturbation: perturbationFor(graph, options.noise, data, options),
     threads: options.threads,
     layout: options.layout,
+    memory: memoryOptions(options),
     signal: context.signal,
     resume,
     onStep(step, total, result) {
@@ -62,6 +64,11 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   await writeOnnx(result.network, options.output);
   await rm(checkpoint, { force: true });
   return { epochs: result.epochs };
+}
+
+function memoryOptions({ memoryBudget, memoryPolicy }: TrainFlags): MemoryOptions | undefined {
+  if (memoryBudget === undefined && memoryPolicy === undefined) return undefined;
+  return { budget: memoryBudget, policy: memoryPolicy };
 }
 
 function optimiserOf({ optimiser = 'sgd', momentum = 0.9, nesterov, weightDecay = 5e-4 }: TrainFlags): Optimiser {

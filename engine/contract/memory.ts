@@ -1,0 +1,65 @@
+import type { TrainOptions } from './protocol';
+
+export type MemoryPolicy = 'none' | 'liveness' | 'offload' | 'recompute' | 'auto';
+
+/** What a stretch of memory holds. */
+export type MemoryKind = 'weights' | 'optimiser' | 'inputs' | 'activations' | 'gradients';
+
+/** One policy at the budget asked for, or at the least pool that holds everything. */
+export interface PolicyReport {
+  readonly policy: MemoryPolicy;
+  /** Whether the budget holds it; the other figures are missing if not. */
+  readonly feasible: boolean;
+  /** Most bytes allocated at once, and the pool that this needs with what lies fallow between. */
+  readonly peakBytes?: number;
+  readonly poolBytes?: number;
+  readonly spillBytes?: number;
+  /** Bytes moved to the spill and back in an iteration. */
+  readonly trafficBytes?: number;
+  readonly recomputations?: number;
+  /** Estimated time that it adds to an iteration, and the part of the whole that this is. */
+  readonly extraSeconds?: number;
+  readonly extraFraction?: number;
+  /** Least budget, and what sets it. */
+  readonly floorBytes: number;
+  readonly floorLayer: string;
+}
+
+/** Bytes while one operator runs. Points of one layer and phase may be merged into one, with the largest of each. */
+export interface MemoryPoint {
+  readonly layer: string;
+  readonly phase: 'forward' | 'backward' | 'update' | 'recompute';
+  readonly bytes: Readonly<Record<MemoryKind, number>>;
+  readonly offloaded: number;
+  /** Largest storages alive. */
+  readonly alive: readonly { readonly name: string; readonly bytes: number; readonly kind: MemoryKind }[];
+}
+
+export interface MemoryReport {
+  readonly batch: number;
+  readonly budget?: number;
+  readonly policy: MemoryPolicy;
+  readonly operations: number;
+  /** Weights, state of the optimiser and constants, which always stay. */
+  readonly pinnedBytes: number;
+  /** Estimated time of an iteration without saving memory. */
+  readonly seconds: number;
+  readonly policies: readonly PolicyReport[];
+  /** Of the policy asked for. */
+  readonly timeline: readonly MemoryPoint[];
+  /** Largest batch that the budget holds; only when asked for. */
+  readonly largestBatch?: number;
+  /** What would help when the budget does not hold the batch. */
+  readonly advice?: string;
+}
+
+export interface MemoryOptions extends Pick<TrainOptions, 'optimiser' | 'momentum'> {
+  readonly batch: number;
+  readonly budget?: number;
+  readonly policy?: MemoryPolicy;
+  readonly largestBatch?: boolean;
+}
+
+export interface MemoryRequests {
+  'model/memory': { params: { path: string } & MemoryOptions; result: MemoryReport };
+}

@@ -1,0 +1,92 @@
+import { SurgeryError } from '../graph/errors';
+import type { MemoryProgram, Operation } from './program';
+import type { MemoryPolicy } from '../contract/memory';
+import type { Schedule } from './schedule';
+import { BudgetTooSmall, PLACEMENTS, scheduleEverything, scheduleWithin } from './scheduler';
+import { verifySchedule } from './verifySchedule';
+
+/** More than any network here needs: a pool that is never full. */
+const UNLIMITED = 2 ** 50;
+/** The floor is found to this part of itself. */
+const PRECISION = 0.01;
+
+/** Bytes a second of the spill, of which most is hidden behind computing. */
+const VISIBLE_SPILL_SPEED = 5e9;
+
+/** Time that a schedule adds to an iteration, roughly. */
+export const extraSeconds = ({ trafficBytes, recomputeSeconds }: Schedule): number => trafficBytes / VISIBLE_SPILL_SPEED + recomputeSeconds;
+
+/**
+ * A verified schedule of one policy within a budget; within the least pool that holds everything when there is none. Of the ways
+ * to place storages the one that costs least.
+ *
+ * @throws BudgetTooSmall naming the operation
+ */
+export function planMemory(program: MemoryProgram, policy: MemoryPolicy, budget?: number): Schedule {
+  const schedule = policy === 'none' ? scheduleEverything(program) : cheapest(program, policy, budget ?? leastPool(program));
+  if (schedule.poolBytes > (budget ?? Infinity))
+    throw new BudgetTooSmall(program.operations[schedule.peakOperation] as Operation, budget ?? 0);
+  verifySchedule(program, schedule);
+  return schedule;
+}
+
+function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
+  let best: Schedule | undefined;
+  let failure: BudgetTooSmall | undefined;
+  for (const placement of PLACEMENTS) {
+    try {
+      const schedule = scheduleWithin(program, budget, policy, placement);
+      if (!best || extraSeconds(schedule) < extraSeconds(best)) best = schedule;
+      if (extraSeconds(best) === 0) break;
+    } catch (error) {
+      if (!(error instanceof BudgetTooSmall)) throw error;
+      failure ??= error;
+    }
+  }
+  if (!best) throw failure ?? new SurgeryError('internal', 'No schedule was tried');
+  return best;
+}
+
+/** A pool in which nothing has to leave: the most that is live at once, and what lies fallow between. */
+export function leastPool(program: MemoryProgram): number {
+  const { peakBytes } = scheduleWithin(program, UNLIMITED, 'liveness');
+  return bisect(peakBytes, 2 * peakBytes, (budget) => void cheapest(program, 'liveness', budget)).bytes;
+}
+
+export interface Floor {
+  /** A budget that suffices; a hundredth less does not. */
+  readonly bytes: number;
+  /** Layer that sets it, and its operator. */
+  readonly layer: string;
+  readonly operation: string;
+}
+
+/** The least budget of a policy: between what one operation needs and what keeping everything needs. */
+export function memoryFloor(program: MemoryProgram, policy: MemoryPolicy): Floor {
+  const need = ({ reads, writes }: Operation): number =>
+    [...new Set([...reads, ...writes])].reduce((n: number, id) => n + (id === undefined ? 0 : (program.storages[id]?.bytes ?? 0)), 0);
+  const { bytes, limit } = bisect(
+    Math.max(...program.operations.map(need)),
+    leastPool(program),
+    (budget) => void cheapest(program, policy, budget),
+  );
+  const at = limit ?? program.operations[0];
+  return { bytes, layer: at?.layer ?? '', operation: at?.name ?? '' };
+}
+
+function bisect(from: number, to: number, attempt: (budget: number) => void): { bytes: number; limit: Operation | undefined } {
+  let [low, high] = [from, to];
+  let limit: Operation | undefined;
+  while (high - low > PRECISION * high) {
+    const middle = Math.floor((low + high) / 2);
+    try {
+      attempt(middle);
+      high = middle;
+    } catch (error) {
+      if (!(error instanceof BudgetTooSmall)) throw error;
+      limit = error.operation;
+      low = middle;
+    }
+  }
+  return { bytes: high, limit };
+}

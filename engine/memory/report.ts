@@ -1,0 +1,43 @@
+import type { MemoryPoint, MemoryPolicy, PolicyReport } from '../contract/memory';
+import { extraSeconds, memoryFloor, planMemory } from './plan';
+import type { MemoryProgram } from './program';
+import type { Schedule } from './schedule';
+import { BudgetTooSmall } from './scheduler';
+import { timelineOf } from './timeline';
+
+/** Figures of one policy, and its schedule when the budget holds it. */
+export function reportPolicy(program: MemoryProgram, policy: MemoryPolicy, budget?: number): { report: PolicyReport; schedule?: Schedule } {
+  const whole = iterationSeconds(program);
+  const floor = policy === 'none' ? { bytes: planMemory(program, 'none').poolBytes, layer: '' } : memoryFloor(program, policy);
+  const base = { policy, floorBytes: floor.bytes, floorLayer: floor.layer };
+  try {
+    const schedule = planMemory(program, policy, budget);
+    const { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations } = schedule;
+    const extra = extraSeconds(schedule);
+    const figures = { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations, extraSeconds: extra, extraFraction: extra / whole };
+    return { report: { ...base, feasible: true, ...figures }, schedule };
+  } catch (error) {
+    if (!(error instanceof BudgetTooSmall)) throw error;
+    return { report: { ...base, feasible: false } };
+  }
+}
+
+export const iterationSeconds = ({ operations }: MemoryProgram): number => operations.reduce((sum, { seconds }) => sum + seconds, 0);
+
+/** The timeline with the operators of one layer and phase merged: what a person looks at. */
+export function layerTimeline(program: MemoryProgram, schedule: Schedule): MemoryPoint[] {
+  const points: MemoryPoint[] = [];
+  let largest = 0;
+  for (const { layer, phase, bytes: held, offloaded, alive } of timelineOf(program, schedule)) {
+    const point: MemoryPoint = { layer, phase, bytes: held, offloaded, alive };
+    const bytes = Object.values(point.bytes).reduce((a, b) => a + b, 0);
+    const last = points.at(-1);
+    const merged = last?.layer === point.layer && last.phase === point.phase;
+    if (!merged) largest = 0;
+    if (merged && bytes <= largest) continue;
+    largest = bytes;
+    if (merged) points[points.length - 1] = point;
+    else points.push(point);
+  }
+  return points;
+}

@@ -1,0 +1,350 @@
+import { SurgeryError } from '../graph/errors';
+import { BLOCK_BYTES, type Fit, Pool, blocksOf } from './pool';
+import { type MemoryProgram, type Operation, type Storage, usesOf } from './program';
+import type { MemoryPolicy } from '../contract/memory';
+import type { Schedule, Step } from './schedule';
+
+/** Operations looked ahead for what should come back from the spill. */
+const LOOK_AHEAD = 24;
+/** Longest chain that is computed again for one value. */
+const LONGEST_CHAIN = 8;
+
+/** Below this a storage is not worth a transfer. */
+const SMALL_BYTES = 16 * 1024;
+
+/** The budget does not hold this operation, whatever leaves. */
+export class BudgetTooSmall extends SurgeryError {
+  constructor(
+    readonly operation: Operation,
+    budget: number,
+  ) {
+    super('budget-impossible', `A memory budget of ${budget} bytes does not hold layer ${operation.layer} (${operation.name})`);
+  }
+}
+
+/**
+ * Orders allocation, computation and transfers of one iteration within a pool of `budget` bytes. What comes is known, so whatever
+ * is needed last leaves first (Belady's rule in the place of the tensor cache's least recent use): it is dropped if it can be
+ * computed again cheaply, else it goes to the spill. The copy begins right after the last use, long before the room is needed.
+ *
+ * @throws BudgetTooSmall naming the operation
+ */
+export function scheduleWithin(
+  program: MemoryProgram,
+  budget: number,
+  policy: MemoryPolicy,
+  placement: Placement = PLACEMENTS[0],
+): Schedule {
+  return new Scheduler(program, budget, policy, placement).run();
+}
+
+/** Where a storage goes among the empty stretches that hold it. */
+export interface Placement {
+  readonly fit: Fit;
+  /** Storages of short life lie at the far end, so that they do not split the room of the others. */
+  readonly apart: boolean;
+}
+
+export const PLACEMENTS = [
+  { fit: 'best', apart: true },
+  { fit: 'best', apart: false },
+  { fit: 'first', apart: true },
+  { fit: 'first', apart: false },
+] as const satisfies readonly Placement[];
+
+class Scheduler {
+  private readonly pool: Pool;
+  private spillEnd = 0;
+  private readonly uses: readonly (readonly number[])[];
+  private readonly nextUse: Int32Array;
+  private readonly makerOf: Int32Array;
+  /** Operation after which a pinned storage no longer holds what it held at the start. */
+  private readonly changedBy: Float64Array;
+  private readonly resident = new Set<number>();
+  private readonly locked = new Map<number, number>();
+  private readonly stored = new Map<number, number>();
+  private readonly fetching = new Set<number>();
+  private readonly steps: Step[] = [];
+  /** Steps to insert behind a step: copies to the spill that begin earlier than was known. */
+  private readonly inserted = new Map<number, Step[]>();
+  private readonly touchedAt: Int32Array;
+  private now = -1;
+  private peak = { bytes: 0, operation: 0 };
+  private traffic = 0;
+  private recomputations = 0;
+  private recomputeSeconds = 0;
+
+  constructor(
+    private readonly program: MemoryProgram,
+    private readonly budget: number,
+    private readonly policy: MemoryPolicy,
+    private readonly placement: Placement,
+  ) {
+    const { storages, operations } = program;
+    this.pool = new Pool(budget, placement.fit);
+    this.uses = usesOf(program);
+    this.nextUse = new Int32Array(storages.length);
+    this.touchedAt = new Int32Array(storages.length).fill(-1);
+    this.makerOf = new Int32Array(storages.length).fill(-1);
+    this.changedBy = new Float64Array(storages.length).fill(Infinity);
+    operations.forEach(({ writes }, at) => {
+      for (const storage of writes) {
+        if (storage === undefined) continue;
+        if (storages[storage]?.pinned) this.changedBy[storage] = Math.min(this.changedBy[storage] as number, at);
+        else this.makerOf[storage] = at;
+      }
+    });
+  }
+
+  run(): Schedule {
+    const { storages, operations, inputs } = this.program;
+    storages.forEach((storage, id) => {
+      if (storage.pinned) this.place(id);
+    });
+    for (const id of inputs) this.place(id);
+    for (this.now = 0; this.now < operations.length; this.now++) this.execute(operations[this.now] as Operation);
+    this.now = operations.length;
+    for (const id of this.program.outputs) {
+      this.ensure(id);
+      this.awaitFetch(id);
+      this.lock(id);
+    }
+    for (const id of [...this.resident]) if (!this.storage(id).pinned && !this.program.outputs.includes(id)) this.release(id);
+    return {
+      policy: this.policy,
+      steps: this.merged(),
+      poolBytes: this.pool.extentBytes,
+      spillBytes: this.spillEnd,
+      peakBytes: this.peak.bytes,
+      peakOperation: this.peak.operation,
+      trafficBytes: this.traffic,
+      recomputations: this.recomputations,
+      recomputeSeconds: this.recomputeSeconds,
+    };
+  }
+
+  private execute(operation: Operation): void {
+    const { reads, writes } = operation;
+    reads.forEach((id) => this.lock(id));
+    for (const id of reads) this.ensure(id);
+    for (const id of reads) this.awaitFetch(id);
+    const taken = this.takeOver(operation);
+    const made = writes.filter((id): id is number => id !== undefined && !this.storage(id).pinned && id !== taken);
+    made.forEach((id) => this.lock(id));
+    for (const id of made) this.place(id);
+    this.touch(reads, writes);
+    this.steps.push({ kind: 'run', operation: this.now });
+    [...reads, ...made].forEach((id) => this.unlock(id));
+    for (const id of new Set([...reads, ...writes])) if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
+    this.prefetch();
+  }
+
+  /** Lets the first output take the place of a storage that ends here. */
+  private takeOver({ writes, overwritable }: Operation): number | undefined {
+    const [to] = writes;
+    if (to === undefined || this.storage(to).pinned) return undefined;
+    const from = overwritable.find(
+      (id) => this.resident.has(id) && !this.storage(id).pinned && this.upcoming(id, this.now + 1) === undefined,
+    );
+    if (from === undefined) return undefined;
+    this.steps.push({ kind: 'replace', from, to });
+    this.pool.rename(from, to);
+    this.resident.delete(from);
+    this.resident.add(to);
+    this.stored.delete(from);
+    return to;
+  }
+
+  private touch(reads: readonly number[], writes: readonly (number | undefined)[]): void {
+    for (const id of [...reads, ...writes]) if (id !== undefined) this.touchedAt[id] = this.steps.length;
+  }
+
+  /** Makes a storage resident; a fetch may still be under way. */
+  private ensure(id: number): void {
+    if (this.resident.has(id)) return;
+    this.lock(id);
+    if (this.stored.has(id)) this.fetch(id);
+    else this.recompute(id);
+    this.unlock(id);
+  }
+
+  private fetch(id: number): void {
+    this.place(id);
+    this.beginFetch(id);
+  }
+
+  private beginFetch(id: number): void {
+    this.steps.push({ kind: 'fetch', storage: id, position: this.stored.get(id) as number });
+    this.fetching.add(id);
+    this.traffic += this.storage(id).bytes;
+  }
+
+  private awaitFetch(id: number): void {
+    if (this.fetching.delete(id)) this.steps.push({ kind: 'fetched', storage: id });
+  }
+
+  private recompute(id: number): void {
+    const maker = this.makerOf[id] as number;
+    const operation = this.program.operations[maker];
+    if (!operation) throw new SurgeryError('internal', `Storage ${this.storage(id).name} is gone and cannot be made again`);
+    operation.reads.forEach((read) => this.lock(read));
+    for (const read of operation.reads) this.ensure(read);
+    for (const read of operation.reads) this.awaitFetch(read);
+    this.place(id);
+    this.touch(operation.reads, [id]);
+    this.steps.push({ kind: 'run', operation: maker, only: id });
+    this.recomputations++;
+    this.recomputeSeconds += operation.seconds;
+    operation.reads.forEach((read) => this.unlock(read));
+    for (const read of operation.reads) if (this.resident.has(read)) this.freeIfDone(read, this.now);
+  }
+
+  /** Finds room, making some if there is none. */
+  private place(id: number): void {
+    const { bytes, pinned } = this.storage(id);
+    const next = this.upcoming(id, this.now + 1) ?? this.now;
+    const from = pinned || !this.placement.apart || next - this.now > LOOK_AHEAD ? 'low' : 'high';
+    for (;;) {
+      const offset = this.pool.allocate(id, bytes, from);
+      if (offset !== undefined) {
+        this.touchedAt[id] = this.steps.length;
+        this.steps.push({ kind: 'allocate', storage: id, offset });
+        break;
+      }
+      this.makeRoom();
+    }
+    this.resident.add(id);
+    if (this.pool.usedBytes > this.peak.bytes) this.peak = { bytes: this.pool.usedBytes, operation: Math.max(0, this.now) };
+  }
+
+  private makeRoom(): void {
+    const victim = this.policy === 'liveness' ? undefined : this.victim();
+    if (victim === undefined)
+      throw new BudgetTooSmall(
+        this.program.operations[Math.min(Math.max(0, this.now), this.program.operations.length - 1)] as Operation,
+        this.budget,
+      );
+    const { id, drop } = victim;
+    if (!drop && !this.stored.has(id)) this.store(id);
+    this.release(id);
+  }
+
+  /** Of what may leave, the storage that is needed last; small ones only when nothing else is left. */
+  private victim(smallest = SMALL_BYTES): { id: number; drop: boolean } | undefined {
+    let best: { id: number; drop: boolean } | undefined;
+    let furthest = this.now;
+    for (const id of this.resident) {
+      const { pinned, bytes } = this.storage(id);
+      if (pinned || bytes < smallest || this.locked.has(id) || this.fetching.has(id)) continue;
+      const next = this.upcoming(id, this.now) ?? -1;
+      if (next <= furthest) continue;
+      const drop = this.policy !== 'offload' && !this.stored.has(id) && Number.isFinite(next) && this.canRecompute(id, next);
+      if (!drop && this.policy === 'recompute') continue;
+      best = { id, drop };
+      furthest = next;
+    }
+    return best ?? (smallest > 0 ? this.victim(0) : undefined);
+  }
+
+  /** Whether a storage can be made again right before operation `at` from what is still to be had then. */
+  private canRecompute(id: number, at: number, depth = 0): boolean {
+    const operation = this.program.operations[this.makerOf[id] as number];
+    if (!operation?.recomputable || depth > LONGEST_CHAIN) return false;
+    return operation.reads.every((read) => {
+      if (operation.ignored.includes(read)) return true;
+      if (this.storage(read).pinned) return (this.changedBy[read] as number) >= at;
+      const last = this.uses[read]?.at(-1) ?? -1;
+      return last >= at || this.canRecompute(read, at, depth + 1);
+    });
+  }
+
+  private store(id: number): void {
+    const { bytes } = this.storage(id);
+    const position = this.spillEnd;
+    this.spillEnd += blocksOf(bytes) * BLOCK_BYTES;
+    this.stored.set(id, position);
+    this.traffic += bytes;
+    const at = this.touchedAt[id] as number;
+    const step: Step = { kind: 'store', storage: id, position };
+    this.inserted.set(at, [...(this.inserted.get(at) ?? []), step]);
+    this.steps.push({ kind: 'stored', storage: id });
+  }
+
+  private prefetch(): void {
+    const { operations } = this.program;
+    for (let at = this.now + 1; at < Math.min(operations.length, this.now + LOOK_AHEAD); at++)
+      for (const id of (operations[at] as Operation).reads) {
+        if (this.resident.has(id) || !this.stored.has(id)) continue;
+        const offset = this.pool.allocate(id, this.storage(id).bytes, this.placement.apart ? 'high' : 'low');
+        if (offset === undefined) return;
+        this.steps.push({ kind: 'allocate', storage: id, offset });
+        this.resident.add(id);
+        this.beginFetch(id);
+        if (this.pool.usedBytes > this.peak.bytes) this.peak = { bytes: this.pool.usedBytes, operation: this.now };
+      }
+  }
+
+  private freeIfDone(id: number, from = this.now + 1): void {
+    if (this.storage(id).pinned || this.locked.has(id) || this.upcoming(id, from) !== undefined) return;
+    this.release(id);
+    this.stored.delete(id);
+  }
+
+  private release(id: number): void {
+    this.awaitFetch(id);
+    this.steps.push({ kind: 'free', storage: id });
+    this.pool.free(id);
+    this.resident.delete(id);
+  }
+
+  /** First use at or after an operation. */
+  private upcoming(id: number, from: number): number | undefined {
+    const uses = this.uses[id] ?? [];
+    let at = this.nextUse[id] as number;
+    while (at < uses.length && (uses[at] as number) < Math.min(from, this.now)) at++;
+    this.nextUse[id] = at;
+    while (at < uses.length && (uses[at] as number) < from) at++;
+    return uses[at];
+  }
+
+  private storage(id: number): Storage {
+    return this.program.storages[id] as Storage;
+  }
+
+  private lock(id: number): void {
+    this.locked.set(id, (this.locked.get(id) ?? 0) + 1);
+  }
+
+  private unlock(id: number): void {
+    const count = (this.locked.get(id) ?? 1) - 1;
+    if (count === 0) this.locked.delete(id);
+    else this.locked.set(id, count);
+  }
+
+  private merged(): Step[] {
+    const first = this.inserted.get(-1) ?? [];
+    return [...first, ...this.steps.flatMap((step, at) => [step, ...(this.inserted.get(at) ?? [])])];
+  }
+}
+
+/** Baseline: every storage has a place of its own and nothing is freed. */
+export function scheduleEverything(program: MemoryProgram): Schedule {
+  const pool = new Pool(Number.MAX_SAFE_INTEGER);
+  const allocations = program.storages.map(({ bytes }, storage): Step => ({
+    kind: 'allocate',
+    storage,
+    offset: pool.allocate(storage, bytes) as number,
+  }));
+  const runs = program.operations.map((_, operation): Step => ({ kind: 'run', operation }));
+  return {
+    policy: 'none',
+    steps: [...allocations, ...runs],
+    poolBytes: pool.extentBytes,
+    spillBytes: 0,
+    peakBytes: pool.usedBytes,
+    peakOperation: program.operations.length - 1,
+    trafficBytes: 0,
+    recomputations: 0,
+    recomputeSeconds: 0,
+  };
+}

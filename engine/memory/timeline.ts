@@ -1,0 +1,79 @@
+import type { MemoryProgram, Phase, StorageKind } from './program';
+import type { Schedule } from './schedule';
+
+/** Bytes while one operation of the schedule runs. */
+export interface TimelinePoint {
+  readonly operation: string;
+  readonly layer: string;
+  readonly phase: Phase | 'recompute';
+  readonly bytes: Readonly<Record<StorageKind, number>>;
+  /** In the spill and not in the pool. */
+  readonly offloaded: number;
+  /** Largest storages alive, pinned ones left out. */
+  readonly alive: readonly { readonly name: string; readonly bytes: number; readonly kind: StorageKind }[];
+}
+
+/** What the pool holds, by kind, at every operation of an iteration. */
+export function timelineOf({ storages, operations }: MemoryProgram, { steps }: Schedule): TimelinePoint[] {
+  const bytes: Record<StorageKind, number> = { weights: 0, optimiser: 0, inputs: 0, activations: 0, gradients: 0 };
+  const away = new Set<number>();
+  let offloaded = 0;
+  const points: TimelinePoint[] = [];
+  const count = (id: number, sign: 1 | -1): void => {
+    const storage = storages[id];
+    if (storage) bytes[storage.kind] += sign * storage.bytes;
+  };
+  const leave = (id: number, isAway: boolean): void => {
+    if (isAway === away.has(id)) return;
+    offloaded += (isAway ? 1 : -1) * (storages[id]?.bytes ?? 0);
+    if (isAway) away.add(id);
+    else away.delete(id);
+  };
+  const stored = new Set<number>();
+  const alive = new Set<number>();
+  for (const step of steps) {
+    if (step.kind === 'allocate') {
+      count(step.storage, 1);
+      alive.add(step.storage);
+      leave(step.storage, false);
+    } else if (step.kind === 'free') {
+      count(step.storage, -1);
+      alive.delete(step.storage);
+      leave(step.storage, stored.has(step.storage));
+    } else if (step.kind === 'replace') {
+      count(step.from, -1);
+      count(step.to, 1);
+      alive.delete(step.from);
+      alive.add(step.to);
+    } else if (step.kind === 'stored') stored.add(step.storage);
+    else if (step.kind === 'fetched') stored.add(step.storage);
+    else if (step.kind === 'run') {
+      const { name, layer, phase } = operations[step.operation] as (typeof operations)[number];
+      points.push({
+        operation: name,
+        layer,
+        phase: step.only === undefined ? phase : 'recompute',
+        bytes: { ...bytes },
+        offloaded,
+        alive: largestOf(alive, storages),
+      });
+    }
+  }
+  return points;
+}
+
+/** How many storages a point names. */
+const NAMED = 6;
+
+function largestOf(alive: ReadonlySet<number>, storages: MemoryProgram['storages']): TimelinePoint['alive'] {
+  const top: { name: string; bytes: number; kind: StorageKind }[] = [];
+  for (const id of alive) {
+    const storage = storages[id];
+    if (!storage || storage.pinned || (top.length === NAMED && storage.bytes <= (top.at(-1)?.bytes ?? 0))) continue;
+    const { name, bytes, kind } = storage;
+    const at = top.findIndex((other) => other.bytes < bytes);
+    top.splice(at < 0 ? top.length : at, 0, { name, bytes, kind });
+    if (top.length > NAMED) top.pop();
+  }
+  return top;
+}

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
+import { type Graph, type Node, newGraph } from '../../graph/graph';
+import type { ValuePlace } from '../../memory/lowerGraph';
+import type { CompileOptions } from '../runtime';
+import type { Environment } from './environment';
+import { Session } from './session';
+
+/** A session for one operator; its inputs and outputs are numbered names. */
+export interface OperatorSession {
+  readonly session: Session;
+  /** Values that are fed, and outputs by position, '' where the operator has none. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** Sessions of single operators; operators of the same kind, shapes and constants share one. */
+export class OperatorSessions {
+  private readonly byContent = new Map<string, Promise<Session>>();
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly graph: Graph,
+    private readonly places: ReadonlyMap<string, ValuePlace>,
+    private readonly options: CompileOptions,
+  ) {}
+
+  get count(): number {
+    return this.byContent.size;
+  }
+
+  async open(node: Node): Promise<OperatorSession> {
+    const inputs = [...new Set(node.inputs.filter((input) => input && this.places.has(input)))];
+    const single = this.graphOf(node, inputs);
+    const bytes = encodeOnnx(single);
+    const key = createHash('sha1').update(bytes).digest('base64');
+    const session =
+      this.byContent.get(key) ?? Session.create(this.environment, bytes, `${node.name} (${node.op})`, { ...this.options, lowMemory: true });
+    this.byContent.set(key, session);
+    return { session: await session, inputs, outputs: node.outputs };
+  }
+
+  async release(): Promise<void> {
+    for (const session of await Promise.allSettled(this.byContent.values())) if (session.status === 'fulfilled') session.value.release();
+    this.byContent.clear();
+  }
+
+  /** The node alone, under numbered names, with its small constants inside. */
+  private graphOf(node: Node, inputs: readonly string[]): Graph {
+    const graph = newGraph('operator', this.graph.opsets.get('') ?? 17);
+    if (node.domain) graph.opsets.set(node.domain, this.graph.opsets.get(node.domain) ?? 1);
+    const names = new Map(inputs.map((input, i) => [input, `x${i}`]));
+    for (const input of inputs) {
+      const { type, dims } = this.places.get(input) as ValuePlace;
+      graph.inputs.push({ name: names.get(input) ?? '', type, shape: dims });
+    }
+    const renamed = node.inputs.map((input, i) => {
+      const tensor = names.has(input) ? undefined : this.graph.initializers.get(input);
+      if (tensor) graph.initializers.set(`c${i}`, tensor);
+      return names.get(input) ?? (tensor ? `c${i}` : '');
+    });
+    const outputs = node.outputs.map((output, i) => (output ? `y${i}` : ''));
+    node.outputs.forEach((output, i) => {
+      if (output) graph.outputs.push({ name: `y${i}`, type: this.places.get(output)?.type ?? 'float32' });
+    });
+    graph.nodes.push({ name: 'operator', op: node.op, domain: node.domain, inputs: renamed, outputs, attributes: node.attributes });
+    return graph;
+  }
+}
