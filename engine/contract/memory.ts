@@ -53,7 +53,7 @@ export interface MemoryReport {
   readonly advice?: string;
 }
 
-export interface MemoryOptions extends Pick<TrainOptions, 'optimiser' | 'momentum'> {
+export interface MemoryOptions extends Pick<TrainOptions, 'optimiser' | 'momentum' | 'layout'> {
   readonly batch: number;
   readonly budget?: number;
   readonly policy?: MemoryPolicy;

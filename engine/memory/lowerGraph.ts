@@ -61,7 +61,6 @@ class Lowering {
   /** Input that an output, or what it is a view of, is carried to. */
   private carriedTo: ReadonlyMap<string, string> = new Map();
   private readonly layerOfParameter = new Map<string, string>();
-  private readonly forwardNames: ReadonlySet<string>;
 
   constructor(
     private readonly graph: Graph,
@@ -70,7 +69,6 @@ class Lowering {
     const { types, problems } = inferShapes(graph);
     if (problems[0]) throw new SurgeryError('operator-unsupported', problems[0].reason);
     this.types = types;
-    this.forwardNames = new Set(graph.nodes.filter(({ name }) => !/^(grad|update)\//.test(name)).map(({ name }) => name));
   }
 
   run(): LoweredGraph {
@@ -111,8 +109,9 @@ class Lowering {
   }
 
   private noteParameters(node: Node): void {
-    if (!this.forwardNames.has(node.name)) return;
-    for (const input of node.inputs) if (!this.layerOfParameter.has(input)) this.layerOfParameter.set(input, node.name);
+    if (phaseOf(node) !== 'forward') return;
+    for (const input of node.inputs)
+      if (!this.layerOfParameter.has(input)) this.layerOfParameter.set(input, node.name.replace(/\/\w+_\d+$/, ''));
   }
 
   /** Weights and state are pinned; the batch and what is drawn for it are not. */
@@ -226,18 +225,18 @@ class Lowering {
       .map((input) => this.storageOf(input));
   }
 
-  /** Gradients are named after the layer that they are of, updates after the parameter. */
+  /** Gradients are named after the layer that they are of, updates after the parameter, other operators after the layer if there is more than one. */
   private layerOf({ name }: Node, reads: readonly number[]): string {
-    const parts = name.split('/');
-    if (parts[0] === 'update') return this.layerOfParameter.get(parts.slice(1, -1).join('/')) ?? '';
-    const own = parts[0] === 'grad' ? parts.slice(1) : parts;
-    for (let length = own.length; length > 0; length--) {
-      const layer = own.slice(0, length).join('/');
-      if (this.forwardNames.has(layer) && (parts[0] === 'grad' || length === own.length)) return layer;
-    }
-    return this.storages[reads[0] ?? -1]?.layer ?? '';
+    const owner = name.replace(/^(grad|update)\//, '').replace(/\/[^/]*$/, '');
+    if (name.startsWith('update/')) return this.layerOfParameter.get(owner) ?? '';
+    if (name.startsWith('grad/')) return owner;
+    const layer = name.replace(/\/\w+_\d+$/, '');
+    return GENERATED.test(layer) ? (this.storages[reads[0] ?? -1]?.layer ?? '') : layer;
   }
 }
+
+/** A name made of an operator and a number, which tells nothing of the layer. */
+const GENERATED = /^[A-Z]\w*_\d+$/;
 
 function phaseOf({ name }: Node): Phase {
   if (name.startsWith('update/')) return 'update';

@@ -1,3 +1,4 @@
+import { NamedEmitter } from '../namedEmitter';
 import { type Node, floatOf, intOf } from '../../graph/graph';
 import { type Tensor, numbersOf } from '../../graph/tensor';
 import { GraphBuilder } from '../../ops/graphBuilder';
@@ -108,8 +109,9 @@ class BlockedPass implements BlockedForward {
       return;
     }
     const x = plan.conv?.sizes.kind === 'image' ? this.plainValue(start) : this.blockedValue(start);
-    const unit = emitUnit(this.builder, {
-      name: plan.nodes.at(-1)?.name ?? '',
+    const name = plan.nodes.at(-1)?.name ?? '';
+    const unit = emitUnit(new NamedEmitter(this.builder, name), {
+      name,
       x,
       conv: plan.conv && this.convOf(plan.conv),
       norm: plan.norm && this.normOf(plan.norm),

@@ -7,17 +7,22 @@ import type { MemoryProgram } from '../../memory/program';
 import { iterationSeconds, layerTimeline, reportPolicy } from '../../memory/report';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { BudgetTooSmall } from '../../memory/scheduler';
+import { blockSize } from '../../runtime/layout';
 import { loadModel } from './loadModel';
+import { runtime } from './runtime';
 
 /** Batches beyond this are not looked for. */
 const LARGEST_BATCH = 2 ** 16;
 
 /** Where every byte of a training step goes under each policy, without training. */
 export async function memoryOfModel(file: string, options: MemoryOptions): Promise<MemoryReport> {
-  return memoryReport((await loadModel(file)).graph, options);
+  const { graph } = await loadModel(file);
+  return memoryReport(graph, { ...options, block: await blockSize(runtime(), options.layout) });
 }
 
-export function memoryReport(graph: Graph, options: MemoryOptions): MemoryReport {
+type PlanOptions = MemoryOptions & { readonly block: number };
+
+function memoryReport(graph: Graph, options: PlanOptions): MemoryReport {
   const { batch, budget, policy = 'auto' } = options;
   const program = trainingProgram(graph, options, batch);
   const all = MEMORY_POLICIES.map((name) => reportPolicy(program, name, budget));
@@ -44,13 +49,13 @@ export function memoryReport(graph: Graph, options: MemoryOptions): MemoryReport
   };
 }
 
-function trainingProgram(graph: Graph, { optimiser = 'sgd', momentum = 0.9 }: MemoryOptions, batch: number): MemoryProgram {
+function trainingProgram(graph: Graph, { optimiser = 'sgd', momentum = 0.9, block }: PlanOptions, batch: number): MemoryProgram {
   const rule = optimiser === 'sgd' ? { kind: optimiser, momentum, weightDecay: 5e-4 } : { kind: optimiser, weightDecay: 5e-4 };
-  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule });
+  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule, block });
   return lowerGraph(training.graph, { carry: carriedValues(training) }).program;
 }
 
-function fits(graph: Graph, options: MemoryOptions, budget: number, batch: number): boolean {
+function fits(graph: Graph, options: PlanOptions, budget: number, batch: number): boolean {
   try {
     planMemory(trainingProgram(graph, options, batch), options.policy ?? 'auto', budget);
     return true;
@@ -61,7 +66,7 @@ function fits(graph: Graph, options: MemoryOptions, budget: number, batch: numbe
 }
 
 /** By doubling and bisection; 0 when not even one sample fits. */
-function largestBatch(graph: Graph, options: MemoryOptions, budget: number): number {
+function largestBatch(graph: Graph, options: PlanOptions, budget: number): number {
   let [low, high] = [0, 1];
   while (high <= LARGEST_BATCH && fits(graph, options, budget, high)) [low, high] = [high, 2 * high];
   while (high - low > 1) {
