@@ -37,7 +37,6 @@ async function main(argv: readonly string[]): Promise<void> {
     defineEvaluate,
     defineCreate,
     defineConvert,
-    defineMemory,
     defineApply,
     defineCompare,
     defineGradients,

@@ -61,6 +61,7 @@ async function trained(graph: Graph, memory: MemoryOptions | undefined) {
     batch: BATCH,
     optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
     seed: 11,
+    layout: 'portable',
     memory,
   });
   const losses: number[] = [];
