@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Perturbation, SiteContext } from '../../../engine/autodiff/perturbation';
+import type { Distribution, Perturbation, SiteContext } from '../../../engine/autodiff/perturbation';
 import { type TrainingGraph, buildTrainingGraph, initialState } from '../../../engine/autodiff/trainingGraph';
 import type { Graph } from '../../../engine/graph/graph';
 import { Random } from '../../../engine/graph/random';
 import { type Tensor, float32, int64 } from '../../../engine/graph/tensor';
 import { GraphBuilder } from '../../../engine/ops/graphBuilder';
 import { adversarialNoise } from '../../../engine/robustness/noise/adversarialNoise';
+import { drawMagnitude, normalisedNoise } from '../../../engine/robustness/noise/noiseScale';
+import { drawInto } from '../../../engine/training/drawRandom';
 import { insertionPoints } from '../../../engine/robustness/noise/insertionPoints';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import { assertClose } from '../../support/close';
+import { tensorFlow } from '../../support/tensorFlow';
 
 interface Fixture {
   readonly rate: number;
@@ -62,8 +65,14 @@ const optimiser = { kind: 'sgd', momentum: fixture.momentum } as const;
 const batch = { x: float32([BATCH, 2, 6, 6], fixture.x), y: int64([BATCH], fixture.y) };
 
 /** Runs steps on one batch with the random inputs given by step and input, and gives what every step put out. */
-async function steps(graph: Graph, training: TrainingGraph, random: (step: number, input: number) => ArrayLike<number>, count: number) {
-  const program = await runtime.compile(training.graph);
+async function steps(
+  graph: Graph,
+  training: TrainingGraph,
+  random: (step: number, input: number) => ArrayLike<number>,
+  count: number,
+  on = runtime,
+) {
+  const program = await on.compile(training.graph);
   const current = initialState(training.state);
   for (const name of training.updated.keys()) current.set(name, graph.initializers.get(name)!);
   const results: Map<string, Tensor>[] = [];
@@ -111,6 +120,28 @@ async function secondStep(epsilon: number, seed: number) {
   });
 }
 
+const drawn = (distribution: Distribution, count: number): Float32Array => {
+  const values = new Float32Array(count);
+  drawInto(values, distribution, [9]);
+  return values;
+};
+
+/** Runs what a function emits; its random input is fed as `z`. */
+async function emitted(
+  inputs: Record<string, readonly number[]>,
+  emit: (context: SiteContext) => string,
+  feeds: Record<string, Tensor>,
+): Promise<Float32Array> {
+  const builder = new GraphBuilder('emitted');
+  for (const [name, dims] of Object.entries(inputs)) builder.input(name, dims);
+  const context = { emitter: builder, value: 'value', random: () => 'z' } as unknown as SiteContext;
+  const output = builder.output(emit(context));
+  const program = await runtime.compile(builder.graph);
+  const result = await program.run(new Map(Object.entries(feeds)));
+  program.dispose();
+  return numbers(result.get(output));
+}
+
 const perSample = (values: Float32Array): Float32Array[] =>
   Array.from({ length: BATCH }, (_, b) => values.subarray((b * values.length) / BATCH, ((b + 1) * values.length) / BATCH));
 const largest = (values: Float32Array): number => values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -118,25 +149,30 @@ const clamp = (v: number, low: number, high: number): number => Math.min(high, M
 
 describe('adversarial noise layers', () => {
   for (const { epsilon, absolute, losses, weights, deviations } of fixture.cases)
-    it(`train as the official code does in PyTorch: epsilon ${epsilon}, ${absolute ? 'abs-max' : 'signed max'}`, async () => {
-      const graph = network();
-      const perturbation = adversarialNoise(insertionPoints(graph), epsilon, absolute ? 'abs-max' : 'signed-max');
-      const training = buildTrainingGraph(graph, { batch: BATCH, training: true, optimiser, perturbation });
-      const { results, current } = await steps(graph, training, (step, i) => fixture.z[step]![i]!, losses.length);
-      assertClose(
-        results.map((r) => numbers(r.get(training.loss))[0]!),
-        losses,
-        1e-5,
-        'losses',
-      );
-      for (const [name, expected] of Object.entries(weights)) assertClose(numbers(current.get(name)), expected, 1e-4, name, 1e-6);
-      assertClose(
-        ['bn1', 'bn2'].map((layer) => numbers(current.get(`state/noise/${layer}/deviation`))[0]!),
-        deviations,
-        1e-5,
-        'deviations',
-      );
-    });
+    for (const [name, on] of [
+      ['onnxruntime', runtime],
+      ['TensorFlow', tensorFlow],
+    ] as const)
+      it(`train as the official code does in PyTorch: epsilon ${epsilon}, ${absolute ? 'abs-max' : 'signed max'}, ${name}`, async () => {
+        const graph = network();
+        const perturbation = adversarialNoise(insertionPoints(graph), epsilon, absolute ? 'abs-max' : 'signed-max');
+        const training = buildTrainingGraph(graph, { batch: BATCH, training: true, optimiser, perturbation });
+        const { results, current } = await steps(graph, training, (step, i) => fixture.z[step]![i]!, losses.length, on);
+        assertClose(
+          results.map((r) => numbers(r.get(training.loss))[0]!),
+          losses,
+          1e-5,
+          'losses',
+        );
+        for (const [parameter, expected] of Object.entries(weights))
+          assertClose(numbers(current.get(parameter)), expected, 1e-4, parameter, 1e-6);
+        assertClose(
+          ['bn1', 'bn2'].map((layer) => numbers(current.get(`state/noise/${layer}/deviation`))[0]!),
+          deviations,
+          1e-5,
+          'deviations',
+        );
+      });
 
   it('leave the first step as it is without them, but for batch statistics that count twice', async () => {
     const graph = network();
@@ -175,12 +211,47 @@ describe('adversarial noise layers', () => {
       }
   });
 
-  it('draw magnitudes around half of epsilon with a deviation of about a quarter', () => {
-    const random = new Random(5);
-    const r = Float64Array.from({ length: 50_000 }, () => clamp(random.normal() / 4 + 0.5, 0, 1));
-    const mean = r.reduce((a, b) => a + b) / r.length;
-    const deviation = Math.sqrt(r.reduce((sum, v) => sum + (v - mean) ** 2, 0) / r.length);
-    assert.ok(Math.abs(mean - 0.5) < 0.01 && Math.abs(deviation - 0.24) < 0.01, `${mean} ${deviation}`);
+  it('draw magnitudes around half of epsilon with a deviation of about a quarter', async () => {
+    for (const epsilon of [0.4, -0.4]) {
+      const count = 50_000;
+      const r = await emitted(
+        { value: [count, 1], z: [count, 1], deviation: [] },
+        (context) => drawMagnitude(context, epsilon, 'deviation'),
+        {
+          value: float32([count, 1]),
+          z: float32([count, 1], drawn({ kind: 'normal' }, count)),
+          deviation: float32([], [3]),
+        },
+      );
+      assert.ok(r.every((v) => v * Math.sign(epsilon) >= 0 && Math.abs(v) <= 0.4 * 3 + 1e-6));
+      const mean = r.reduce((a, b) => a + b) / count;
+      const deviation = Math.sqrt(r.reduce((sum, v) => sum + (v - mean) ** 2, 0) / count);
+      assert.ok(Math.abs(mean / (epsilon * 3) - 0.5) < 0.01 && Math.abs(deviation / (0.4 * 3) - 0.24) < 0.01, `${mean} ${deviation}`);
+    }
+  });
+
+  it('do not depend on the scale of the loss, and flip where no gradient is positive unless divided by its magnitude', async () => {
+    const gradient = drawn({ kind: 'normal' }, 2 * 30);
+    const noise = (of: Float32Array, scale: 'signed-max' | 'abs-max') =>
+      emitted({ value: [2, 30], r: [2, 1] }, (context) => normalisedNoise(context, 'value', 'r', scale), {
+        value: float32([2, 30], of),
+        r: float32([2, 1], [0.5, 0.25]),
+      });
+    for (const scale of ['signed-max', 'abs-max'] as const)
+      assertClose(
+        await noise(
+          gradient.map((v) => 1000 * v),
+          scale,
+        ),
+        await noise(gradient, scale),
+        1e-5,
+      );
+    const negative = gradient.map((v) => -Math.abs(v) - 0.1);
+    assert.ok(
+      (await noise(negative, 'signed-max')).every((v) => v > 0),
+      'as the official code does',
+    );
+    assert.ok((await noise(negative, 'abs-max')).every((v) => v < 0));
   });
 
   it('take two forward and two backward passes, and share what comes before the first noise', () => {
