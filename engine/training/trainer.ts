@@ -92,6 +92,8 @@ export class Trainer {
       device: options.device,
       carry: carriedValues(compiled),
       memory: options.memory,
+      // Blocked graphs gain nothing from further optimisation, which takes longer than linear time.
+      ...(compiled.encodings.size > 0 ? { optimisation: 'none' as const } : {}),
     });
     const current = initialState(compiled.state);
     for (const name of compiled.updated.keys()) current.set(name, encoded(compiled, name, network.initializers.get(name) as Tensor));
