@@ -1,75 +1,107 @@
+import { group } from 'd3';
 import * as vscode from 'vscode';
+import { formatCount, formatPercent } from '../engine/contract/format';
 import type { LayerSummary } from '../engine/contract/models';
-import { formatCount } from '../engine/contract/format';
 import type { ModelDocument } from './modelDocument';
-import { type ModelEditorProvider } from './modelEditor';
-import type { PythonLayers, SourceLayer } from './pythonLayers';
+import type { ModelEditorProvider } from './modelEditor';
+import type { SourceLayer } from './source/sourceModel';
+import type { SourceModels } from './sourceModels';
 
-/** Cost and pending cuts over each layer in the Python file that defines the open model. */
+/** Cost, importance and pending surgery over each layer in the source file that defines an open model. */
 export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onDidChangeCodeLenses = this.changed.event;
   private readonly subscription: vscode.Disposable;
 
   constructor(
-    private readonly editors: ModelEditorProvider,
-    private readonly layers: Promise<PythonLayers>,
+    editors: ModelEditorProvider,
+    private readonly sources: SourceModels,
   ) {
     this.subscription = editors.onDidChangeDocuments(() => this.changed.fire());
   }
 
-  async provideCodeLenses(source: vscode.TextDocument): Promise<vscode.CodeLens[]> {
-    const found = (await this.layers).find(source.getText());
-    const model = this.boundModel(found);
-    if (!model) return [];
-    return found.flatMap((layer) => {
-      const matches = layersOf(model, layer, found);
-      if (matches.length === 0) return [];
-      const at = new vscode.Range(layer.line, layer.column, layer.line, layer.column);
-      return [new vscode.CodeLens(at, { title: describe(model, matches), command: 'vscode.open', arguments: [model.uri] })];
+  async provideCodeLenses(document: vscode.TextDocument): Promise<vscode.CodeLens[]> {
+    if (!vscode.workspace.getConfiguration('scalpel', document.uri).get<boolean>('codeLens', true)) return [];
+    const bound = await this.sources.bind(document);
+    if (!bound) return [];
+    const { model, match } = bound;
+    const found = [...match.layers].flatMap(([index, summary]) => {
+      const layer = match.network.layers[index];
+      return layer ? [{ layer, summary }] : [];
     });
+    return [...group(found, ({ layer }) => layer.call.start).values()].flatMap((layers) => lensesOf(document, model, layers));
   }
 
   dispose(): void {
     this.subscription.dispose();
     this.changed.dispose();
   }
-
-  /** The open model that has most of the file's layers. */
-  private boundModel(found: readonly SourceLayer[]): ModelDocument | undefined {
-    const counted = this.editors.documents.map((model) => ({
-      model,
-      count: found.filter((l) => layersNamed(model, l).length > 0).length,
-    }));
-    return counted.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count)[0]?.model;
-  }
 }
 
-/** Names of the weight's modules, "layer1.0.conv1.weight" giving layer1, 0, conv1. */
-const modulesOf = ({ weight }: LayerSummary): string[] => weight?.split('.').slice(0, -1) ?? [];
-
-/** Layers whose weight is called "....attribute.weight", as PyTorch names it. */
-const layersNamed = (model: ModelDocument, { attribute }: SourceLayer): LayerSummary[] =>
-  model.summary.layers.filter((l) => modulesOf(l).at(-1) === attribute);
-
-/** The class of the whole network makes the layers of the first level, the others those further down. */
-function layersOf(model: ModelDocument, layer: SourceLayer, all: readonly SourceLayer[]): LayerSummary[] {
-  const named = layersNamed(model, layer);
-  const isOuter = (l: LayerSummary): boolean => modulesOf(l).length === 1;
-  const isNetwork = all.filter((other) => other.owner === layer.owner).every((other) => layersNamed(model, other).some(isOuter));
-  const split = named.filter((l) => isOuter(l) === isNetwork);
-  return split.length > 0 ? split : named;
+interface Place {
+  readonly layer: SourceLayer;
+  readonly summary: LayerSummary;
 }
 
-function describe(model: ModelDocument, layers: readonly LayerSummary[]): string {
+function lensesOf(document: vscode.TextDocument, model: ModelDocument, places: readonly Place[]): vscode.CodeLens[] {
+  const [first] = places;
+  if (!first) return [];
+  const { line, column } = first.layer.call;
+  const at = new vscode.Range(line, column, line, column);
+  const summaries = places.map((p) => p.summary);
+  const costs = new vscode.CodeLens(at, {
+    title: costOf(model, summaries),
+    tooltip: summaries.map((s) => s.name).join('\n'),
+    command: 'scalpel.revealLayer',
+    arguments: [model.uri, first.summary.name],
+  });
+  const pending = pendingOf(model, places);
+  if (!pending) return [costs];
+  const title = `$(edit) ${pending}`;
+  const tooltip = 'Preview the change of the source';
+  return [costs, new vscode.CodeLens(at, { title, tooltip, command: 'scalpel.applyPlanToSource', arguments: [document.uri] })];
+}
+
+function costOf(model: ModelDocument, layers: readonly LayerSummary[]): string {
   const sum = (key: 'parameters' | 'macs'): number => layers.reduce((n, l) => n + l[key], 0);
-  const names = new Set(layers.map((l) => l.name));
-  const cut = model.operations
-    .flatMap((o) => (o.kind === 'prune' && o.enabled ? o.groups : []))
-    .reduce((n, g) => n + g.layers.filter((l) => names.has(l)).length * (g.channels - g.keep.length), 0);
   const parts = [`${formatCount(sum('parameters'))} parameters`];
   if (sum('macs') > 0) parts.push(`${formatCount(sum('macs'))} MACs`);
   if (layers.length > 1) parts.push(`${layers.length} layers`);
-  if (cut > 0) parts.push(`${cut} filters to be cut`);
+  const importance = importanceOf(model, layers);
+  if (importance !== undefined) parts.push(`${formatPercent(importance)} of the importance`);
   return parts.join(' · ');
+}
+
+/** Part of all scores that the groups of these layers have. */
+function importanceOf(model: ModelDocument, layers: readonly LayerSummary[]): number | undefined {
+  const groups = new Set(layers.flatMap((l) => (l.group === undefined ? [] : [l.group])));
+  if (!model.importance || groups.size === 0) return undefined;
+  const total = (scores: readonly number[]): number => scores.reduce((a, b) => a + b, 0);
+  const all = model.importance.groups.reduce((n, g) => n + total(g.scores), 0);
+  return all > 0 ? model.importance.groups.reduce((n, g) => n + (groups.has(g.id) ? total(g.scores) : 0), 0) / all : undefined;
+}
+
+/** What the plan or the file has and the source has not. */
+function pendingOf(model: ModelDocument, places: readonly Place[]): string | undefined {
+  const after = new Map(model.summary.layers.map((l) => [l.name, l.features]));
+  const names = new Set(places.map((p) => p.summary.name));
+  const parts = model.operations.flatMap((o) => {
+    if (!o.enabled || o.kind === 'prune') return [];
+    if (o.kind === 'decompose') return names.has(o.layer) ? ['write in block-term form'] : [];
+    return o.layers.some((l) => names.has(l)) ? [`${o.method} noise`] : [];
+  });
+  const changes = places.flatMap(({ layer, summary }) =>
+    layer.slots.filter(({ role, value }) => {
+      const count = after.get(summary.name)?.[role];
+      return value !== undefined && count !== undefined && count !== value;
+    }),
+  );
+  const outputs = places.reduce((n, { layer, summary }) => {
+    const before = layer.slots.find((s) => s.role === 'outputs')?.value;
+    const now = after.get(summary.name)?.outputs;
+    return before !== undefined && now !== undefined ? n + before - now : n;
+  }, 0);
+  if (outputs > 0) parts.push(`${outputs} filters to be cut`);
+  else if (changes.length > 0) parts.push('follows a cut');
+  return parts.length > 0 ? parts.join(' · ') : undefined;
 }

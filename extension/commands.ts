@@ -21,17 +21,22 @@ interface Parts {
   readonly runs: Runs;
 }
 
+/** A command whose failure is shown in one sentence. */
+export function errorsShown<A extends unknown[]>(action: (...args: A) => unknown): (...args: A) => Promise<void> {
+  return async (...args) => {
+    try {
+      await action(...args);
+    } catch (error) {
+      void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
+    }
+  };
+}
+
 /** Registers every command of the palette. A failure is shown in one sentence. */
 export function registerCommands(parts: Parts): vscode.Disposable[] {
   const { context, engine, editors, plan, runs } = parts;
   const command = (name: string, action: (...args: never[]) => unknown): vscode.Disposable =>
-    vscode.commands.registerCommand(`scalpel.${name}`, async (...args: never[]) => {
-      try {
-        await action(...args);
-      } catch (error) {
-        void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
-      }
-    });
+    vscode.commands.registerCommand(`scalpel.${name}`, errorsShown(action));
   const onModel = (name: string, action: (model: ModelDocument) => Promise<unknown>): vscode.Disposable =>
     command(name, async () => {
       const model = editors.active;

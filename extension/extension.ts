@@ -6,8 +6,9 @@ import { EngineClient } from './engineClient';
 import { ModelEditorProvider } from './modelEditor';
 import { ModelsTree } from './modelsTree';
 import { PlanTree } from './planTree';
-import { PythonLayers } from './pythonLayers';
 import { Runs } from './runs';
+import { registerSourceCommands } from './sourceCommands';
+import { SourceModels } from './sourceModels';
 
 export function activate(context: vscode.ExtensionContext): void {
   const dist = vscode.Uri.joinPath(context.extensionUri, 'dist').fsPath;
@@ -19,7 +20,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const editors = new ModelEditorProvider(context, engine, runs);
   const models = new ModelsTree(engine);
   const plan = new PlanTree(editors);
-  const lenses = new LayerLenses(editors, PythonLayers.load(dist));
+  const sources = new SourceModels(dist, editors);
+  const lenses = new LayerLenses(editors, sources);
   const stopped = engine.onStopped(
     (reason) =>
       void vscode.window.showWarningMessage(`Scalpel's engine stopped (${reason}). It starts again with the next step; your plan is safe.`),
@@ -39,9 +41,10 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
     vscode.window.registerTreeDataProvider('scalpel.models', models),
     vscode.window.registerTreeDataProvider('scalpel.runs', runs),
-    vscode.languages.registerCodeLensProvider({ language: 'python' }, lenses),
+    vscode.languages.registerCodeLensProvider(['python', 'typescript', 'typescriptreact', 'javascript', 'javascriptreact'], lenses),
     statusItem(editors, runs, engine),
     ...registerDeviceCommands(context, engine, runs),
+    ...registerSourceCommands(editors, sources),
     ...registerCommands({ context, engine, editors, plan, runs }),
   );
 }

@@ -60,6 +60,11 @@ export class ModelDocument implements vscode.CustomDocument {
     return this.shown;
   }
 
+  /** The base without its plan. */
+  get originalSummary(): ModelSummary {
+    return this.original;
+  }
+
   get originalTotals(): Totals & { bytes: number } {
     return { ...this.original.totals, bytes: this.original.bytes };
   }

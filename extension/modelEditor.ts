@@ -20,6 +20,7 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   /** Documents were opened, closed or changed, or another one became active. */
   readonly onDidChangeDocuments = this.documentsEmitter.event;
   private readonly open = new Set<ModelDocument>();
+  private readonly pages = new Map<ModelDocument, Set<WebviewPage<ModelPageContract>>>();
   private activeDocument: ModelDocument | undefined;
 
   constructor(
@@ -58,13 +59,23 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   }
 
   resolveCustomEditor(document: ModelDocument, panel: vscode.WebviewPanel): void {
-    openModelPage(document, panel, this.context.extensionUri, this.engine, this.runs);
+    const page = openModelPage(document, panel, this.context.extensionUri, this.engine, this.runs);
+    const pages = this.pages.get(document) ?? new Set();
+    this.pages.set(document, pages.add(page));
     const activate = (): void => {
       if (panel.active) this.activeDocument = document;
       this.documentsEmitter.fire();
     };
     activate();
-    panel.onDidChangeViewState(activate);
+    page.own(panel.onDidChangeViewState(activate));
+    page.own({ dispose: () => pages.delete(page) });
+  }
+
+  /** Shows a layer in the model's page, which is opened where it is not. */
+  async revealLayer(uri: vscode.Uri, layer: string): Promise<void> {
+    await vscode.commands.executeCommand('vscode.openWith', uri, ModelEditorProvider.viewType);
+    const document = this.documents.find((d) => d.uri.toString() === uri.toString());
+    for (const page of document ? (this.pages.get(document) ?? []) : []) page.send('reveal', { layer });
   }
 
   async saveCustomDocument(document: ModelDocument): Promise<void> {
@@ -133,7 +144,13 @@ export function pruneOperation(document: ModelDocument, kept: KeptChannels, crit
 }
 
 /** One page of one document. */
-function openModelPage(document: ModelDocument, panel: vscode.WebviewPanel, extension: vscode.Uri, engine: EngineClient, runs: Runs): void {
+function openModelPage(
+  document: ModelDocument,
+  panel: vscode.WebviewPanel,
+  extension: vscode.Uri,
+  engine: EngineClient,
+  runs: Runs,
+): WebviewPage<ModelPageContract> {
   const settings = vscode.workspace.getConfiguration('scalpel', document.uri);
   let criterion = settings.get<Criterion>('criterion', 'gate-taylor');
   let data = dataFor(document);
@@ -192,4 +209,5 @@ function openModelPage(document: ModelDocument, panel: vscode.WebviewPanel, exte
         page.send('progress', { message: `${message ?? 'Working'}: ${done} of ${total} ${unit}`, fraction: total > 0 ? done / total : 0 });
     }),
   );
+  return page;
 }

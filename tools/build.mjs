@@ -40,6 +40,7 @@ await Promise.all(builds);
 for (const [from, to] of [
   ['node_modules/web-tree-sitter/web-tree-sitter.wasm', 'dist/web-tree-sitter.wasm'],
   ['node_modules/tree-sitter-python/tree-sitter-python.wasm', 'dist/tree-sitter-python.wasm'],
+  ['node_modules/tree-sitter-typescript/tree-sitter-tsx.wasm', 'dist/tree-sitter-tsx.wasm'],
 ])
   copyFileSync(path.join(root, from), path.join(root, to));
 chmodSync(path.join(root, 'dist/cli.js'), 0o755);

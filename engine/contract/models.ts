@@ -11,6 +11,14 @@ export interface LayerSummary {
   readonly group?: string;
   /** Name of the weight initializer, which source code names too ("layer1.0.conv1.weight"). */
   readonly weight?: string;
+  /** What the constructor of such a layer is told: channels, features or hidden units of one group of weights. */
+  readonly features?: LayerFeatures;
+}
+
+export interface LayerFeatures {
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly groups: number;
 }
 
 export interface Totals {

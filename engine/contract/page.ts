@@ -48,5 +48,7 @@ export interface ModelPageContract {
   events: {
     state: ModelState;
     progress: { message: string; fraction: number };
+    /** Bring a layer into view. */
+    reveal: { layer: string };
   };
 }

@@ -30,7 +30,8 @@ export function drawLayers(host: HTMLElement, layers: readonly LayerSummary[], n
     .selectAll('tr')
     .data(layers)
     .join('tr')
-    .attr('class', (d) => (d.macs > 0 ? '' : 'light'));
+    .attr('class', (d) => (d.macs > 0 ? '' : 'light'))
+    .attr('data-layer', (d) => d.name);
   const names = rows
     .append('td')
     .attr('class', 'name')
@@ -56,6 +57,14 @@ export function drawLayers(host: HTMLElement, layers: readonly LayerSummary[], n
     .append('td')
     .attr('class', 'number wide')
     .text((d) => formatBytes(d.activationBytes));
+}
+
+/** Scrolls to a layer and marks it. */
+export function revealLayer(host: HTMLElement, layer: string): void {
+  host.querySelectorAll('tr.revealed').forEach((row) => row.classList.remove('revealed'));
+  const row = host.querySelector(`tr[data-layer="${CSS.escape(layer)}"]`);
+  row?.classList.add('revealed');
+  row?.scrollIntoView({ block: 'center' });
 }
 
 type Cells = ReturnType<ReturnType<typeof select<HTMLElement, LayerSummary>>['selectAll']>;

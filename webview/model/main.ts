@@ -6,7 +6,7 @@ import { type Figure, Notice, element, figures, labelled, titleBlock } from '../
 import { connectHost, messageOf } from '../shared/host';
 import './model.css';
 import { RankingChart, drawGroups } from './importanceView';
-import { type NoiseBadges, drawLayers } from './layersTable';
+import { type NoiseBadges, drawLayers, revealLayer } from './layersTable';
 import { type Cut, type RankedFilter, cutAt, estimateTotals, keptChannels, rankFilters } from './ranking';
 
 const CRITERIA: readonly (readonly [Criterion, string])[] = [
@@ -63,6 +63,7 @@ class ModelPage {
     root.append(this.header, this.tools, surgery, table);
     host.on('state', (state) => this.show(state));
     host.on('progress', ({ message }) => this.setBusy(true, message));
+    host.on('reveal', ({ layer }) => revealLayer(this.layers, layer));
     new ResizeObserver(() => this.redraw()).observe(root);
     host.ready();
   }

@@ -5,6 +5,7 @@ import { type Graph, type NamedValue, feedsOf } from '../../graph/graph';
 import { costOf } from '../../ops/cost';
 import { type InferredTypes, inferShapes } from '../../ops/inferShapes';
 import { type ChannelGroup, findChannelGroups } from '../../pruning/channelGroups';
+import { featuresOf } from '../../ops/features';
 import { SelectionCost } from '../../pruning/selectionCost';
 import { insertionPoints } from '../../robustness/noise/insertionPoints';
 import { type LoadedModel, loadModel } from './loadModel';
@@ -62,6 +63,7 @@ function layersOf(graph: Graph, symbolic: InferredTypes, groups: readonly Channe
   return costOf(graph, shapeOf).nodes.map(({ node, parameters, macs, activationBytes }): LayerSummary => {
     const group = groupOf.get(node.name);
     const weight = node.inputs.slice(1).find((name) => graph.initializers.has(name));
+    const features = weight === undefined ? undefined : featuresOf(node, shapeOf(weight) ?? []);
     return {
       name: node.name,
       op: node.op,
@@ -71,6 +73,7 @@ function layersOf(graph: Graph, symbolic: InferredTypes, groups: readonly Channe
       activationBytes,
       ...(group === undefined ? {} : { group }),
       ...(weight === undefined ? {} : { weight }),
+      ...(features ? { features } : {}),
     };
   });
 }

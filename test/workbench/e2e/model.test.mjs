@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { root } from '../../../tools/install.mjs';
@@ -181,6 +181,30 @@ describe('the sample in the workbench', () => {
     await lens.first().waitFor({ timeout: 60_000 });
     assert.ok((await lens.count()) >= 3);
     await shot('lenses-dark');
+  });
+
+  it('previews the change of the source and applies it when told to', async () => {
+    const source = path.join(server.workspace, 'model.py');
+    const before = readFileSync(source, 'utf8');
+    await page.locator('.codelens-decoration a', { hasText: 'filters to be cut' }).first().click();
+    const accept = page.locator('.panel .monaco-button', { hasText: 'Apply' });
+    await accept.waitFor({ timeout: 30_000 });
+    await shot('source-preview-dark');
+    assert.equal(readFileSync(source, 'utf8'), before);
+    await page
+      .locator('.panel .monaco-list-row', { hasText: 'model.py' })
+      .locator('.monaco-checkbox, input[type=checkbox]')
+      .first()
+      .click();
+    await accept.click();
+    await until(
+      async () => (await page.locator('.codelens-decoration a', { hasText: 'filters to be cut' }).count()) === 0,
+      'no cut is pending',
+    );
+    await page.locator('.editor-instance .monaco-editor').first().click();
+    await page.keyboard.press('Control+s');
+    await until(() => /conv1_out=\d+/.test(readFileSync(source, 'utf8')), 'the source is rewritten');
+    await shot('source-edited-dark');
   });
 
   it('survives a crash of the engine', async () => {

@@ -1,0 +1,57 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { errorsShown } from './commands';
+import type { ModelEditorProvider } from './modelEditor';
+import { channelEdits } from './source/channelEdits';
+import { sourceLanguage } from './source/networkReader';
+import type { SourceModels } from './sourceModels';
+
+/** Commands that bring the source of a network in step with its surgery. */
+export function registerSourceCommands(editors: ModelEditorProvider, sources: SourceModels): vscode.Disposable[] {
+  return [
+    vscode.commands.registerCommand(
+      'scalpel.applyPlanToSource',
+      errorsShown(async (uri?: vscode.Uri) => {
+        const document = await sourceDocument(uri);
+        if (document) await applyPlanToSource(document, sources);
+      }),
+    ),
+    vscode.commands.registerCommand(
+      'scalpel.revealLayer',
+      errorsShown((uri: vscode.Uri, layer: string) => editors.revealLayer(uri, layer)),
+    ),
+  ];
+}
+
+async function sourceDocument(uri?: vscode.Uri): Promise<vscode.TextDocument | undefined> {
+  if (uri) return vscode.workspace.openTextDocument(uri);
+  const active = vscode.window.activeTextEditor?.document;
+  if (active && sourceLanguage(active.languageId)) return active;
+  const picked = await vscode.window.showOpenDialog({
+    title: 'Source of the network',
+    filters: { 'Python, TypeScript, JavaScript': ['py', 'ts', 'tsx', 'js', 'mjs', 'jsx'] },
+  });
+  return picked?.[0] && vscode.workspace.openTextDocument(picked[0]);
+}
+
+/** Shows the edits in the refactor preview; nothing changes before they are accepted there. */
+async function applyPlanToSource(document: vscode.TextDocument, sources: SourceModels): Promise<void> {
+  const [bound, read] = [await sources.bind(document), await sources.readerFor(document)];
+  const file = path.basename(document.uri.fsPath);
+  if (!bound || !read) throw new Error(`No open model has the layers of ${file}. Open the model that it defines first`);
+  const { edits, changed, notes } = channelEdits(document.getText(), read, bound.model.originalSummary, bound.model.summary);
+  if (edits.length === 0) {
+    void vscode.window.showInformationMessage(`${file} already has the channel counts of ${path.basename(bound.model.file)}.`);
+    return;
+  }
+  const edit = new vscode.WorkspaceEdit();
+  const metadata = {
+    needsConfirmation: true,
+    label: `Surgery plan of ${path.basename(bound.model.file)}`,
+    description: [`${changed} layers change`, ...notes].join('; '),
+  };
+  for (const { start, end, text } of edits)
+    edit.replace(document.uri, new vscode.Range(document.positionAt(start), document.positionAt(end)), text, metadata);
+  const isApplied = await vscode.workspace.applyEdit(edit, { isRefactoring: true });
+  if (isApplied && notes.length > 0) void vscode.window.showWarningMessage(`${file}: ${notes.join('; ')}`);
+}
