@@ -88,7 +88,7 @@ function pendingOf(model: ModelDocument, places: readonly Place[]): string | und
   const parts = model.operations.flatMap((o) => {
     if (!o.enabled || o.kind === 'prune') return [];
     if (o.kind === 'decompose') return names.has(o.layer) ? ['write in block-term form'] : [];
-    return o.layers.some((l) => names.has(l)) ? [`${o.method} noise`] : [];
+    return (o.noise.layers ?? model.summary.noiseLayers).some((l) => names.has(l)) ? [`${o.noise.method} noise`] : [];
   });
   const changes = places.flatMap(({ layer, summary }) =>
     layer.slots.filter(({ role, value }) => {

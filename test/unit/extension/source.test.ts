@@ -34,6 +34,7 @@ const summary = (layers: readonly LayerSummary[]): ModelSummary => ({
   groups: [],
   locked: [],
   unsupported: [],
+  noiseLayers: [],
 });
 
 /** The model that a network of source describes. */
