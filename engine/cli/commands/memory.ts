@@ -1,6 +1,8 @@
+import { rename, writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { MemoryPolicy, MemoryReport } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
+import { chromeTrace } from '../../memory/chromeTrace';
 import type { PaperResult } from '../../memory/paper/techniques';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { memoryOfModel } from '../../server/operations/memory';
@@ -15,6 +17,7 @@ interface MemoryFlags extends JsonOption {
   policy: MemoryPolicy;
   optimiser: 'sgd' | 'adam' | 'adamw';
   largestBatch?: boolean;
+  trace?: string;
   paper?: string;
 }
 
@@ -27,6 +30,7 @@ export function defineMemory(program: Command): void {
     .addOption(new Option('--policy <name>', 'whose timeline is given').choices([...MEMORY_POLICIES]).default('auto'))
     .addOption(new Option('--optimiser <name>', 'update rule, for its state').choices(['sgd', 'adam', 'adamw']).default('sgd'))
     .option('--largest-batch', 'also look for the largest batch that the budget holds')
+    .option('--trace <file>', 'write the timeline for chrome://tracing or Perfetto')
     .option('--paper <network>', "one of SuperNeurons' networks (alexnet, resnet50, resnet101) under the paper's cost model");
   addJson(command).action((model: string | undefined, options: MemoryFlags) =>
     runCommand(options, async () => {
@@ -35,9 +39,20 @@ export function defineMemory(program: Command): void {
       if (options.paper !== undefined) return describePaper(options.paper, options.batch);
       if (options.largestBatch && options.budget === undefined) throw new SurgeryError('option-invalid', '--largest-batch needs --budget');
       const report = await memoryOfModel(model ?? '', options);
+      if (options.trace !== undefined) await writeTrace(options.trace, report);
       return { document: report, text: describe(report) };
     }),
   );
+}
+
+async function writeTrace(file: string, report: MemoryReport): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, JSON.stringify(chromeTrace(report.timeline)));
+    await rename(temporary, file);
+  } catch (error) {
+    throw new SurgeryError('option-invalid', `--trace ${file} cannot be written: ${(error as Error).message}`);
+  }
 }
 
 function describe(report: MemoryReport): string {
