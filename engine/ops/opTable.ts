@@ -4,6 +4,7 @@ import { batchNormalization } from './batchNormalization';
 import { comparisonRecords } from './comparison';
 import { conv } from './conv';
 import { convTranspose } from './convTranspose';
+import { eyeLike } from './eyeLike';
 import { fusedMatMul, gemm, matMul } from './gemm';
 import { localResponse } from './localResponse';
 import { movementRecords } from './movement';
@@ -31,6 +32,7 @@ const RECORDS: readonly OpRecord[] = [
   ...comparisonRecords,
   ...reductionRecords,
   ...shapeRecords,
+  eyeLike,
   localResponse,
   ...movementRecords,
   ...nchwcRecords,

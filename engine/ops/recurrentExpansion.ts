@@ -31,7 +31,8 @@ interface Step {
 
 /** One direction of the forward pass. Arrays are by time. */
 interface Direction {
-  readonly weight: string;
+  /** W [G H, F]; undefined where it is the identity. */
+  readonly weight?: string;
   readonly steps: readonly Step[];
   /** Times in the order of the recurrence. */
   readonly order: readonly number[];
@@ -50,10 +51,14 @@ export function expandRecurrent(cellOf: (context: ExpansionContext, direction: n
     const cells = Array.from({ length: sizes.directions }, (_, d) => cellOf(context, d));
     const initial = [5, 6].map((i) => stateByDirection(context, context.input(i), sizes));
     const parts = [1, 2, 3].map((i) => byDirection(context, context.input(i)));
+    const own = hasIdentity(context, sizes) ? split(context, x, 1, sizes.directions) : undefined;
     const directions = cells.map((cell, d) => {
       const [w = '', r = '', b] = parts.map((list) => list?.[d]);
       const [h, c] = initial.map((list) => list?.[d]);
-      return { ...unroll(context, cell, sizes, { x, w, r, b, h, c, masks, reverse: isReverse(context, d) }), recurrentWeight: r };
+      return {
+        ...unroll(context, cell, sizes, { x: own?.[d] ?? x, w: own ? undefined : w, r, b, h, c, masks, reverse: isReverse(context, d) }),
+        recurrentWeight: r,
+      };
     });
     emitOutputs(context, sizes, directions);
     return (g) => gradients(g, sizes, cells, directions, x, initial);
@@ -65,6 +70,17 @@ function sizesOf(context: ExpansionContext): Sizes {
   const [a = 0, b = 0, features = 0] = context.shape(context.input(0));
   const [directions = 1, , hidden = 0] = context.shape(context.input(2));
   return { steps: batchFirst ? b : a, batch: batchFirst ? a : b, features, hidden, directions, batchFirst };
+}
+
+/**
+ * Whether the input weights of all directions, one below the other, are the identity: then other operators have projected the
+ * input (a block-term layer in front of the node).
+ */
+function hasIdentity(context: ExpansionContext, { features, directions }: Sizes): boolean {
+  const reshape = context.producer(context.input(1));
+  const maker = reshape?.op === 'Reshape' ? context.producer(reshape.inputs[0] ?? '') : reshape;
+  const rows = context.shape(context.input(1))[1] ?? 0;
+  return maker?.op === 'EyeLike' && intOf(maker, 'k', 0) === 0 && rows * directions === features;
 }
 
 const isReverse = ({ node }: ExpansionContext, d: number): boolean => d === 1 || stringOf(node, 'direction', 'forward') === 'reverse';
@@ -108,7 +124,7 @@ const split = (e: Emitter, value: string, axis: number, parts: number): string[]
 
 interface DirectionInputs {
   readonly x: string;
-  readonly w: string;
+  readonly w?: string;
   readonly r: string;
   readonly b?: string;
   readonly h?: string;
@@ -119,7 +135,7 @@ interface DirectionInputs {
 
 function unroll(e: Emitter, cell: Cell, { steps, batch, hidden }: Sizes, inputs: DirectionInputs): Direction {
   const { input, recurrent } = biases(e, cell, inputs.b, hidden);
-  const projected = e.emit('Gemm', input ? [inputs.x, inputs.w, input] : [inputs.x, inputs.w], { transB: 1 });
+  const projected = project(e, inputs, input);
   const xs = split(e, projected, 0, steps);
   const advance = cell.start(e, { r: inputs.r, bias: recurrent, hidden, batch });
   const order = Array.from({ length: steps }, (_, i) => (inputs.reverse ? steps - 1 - i : i));
@@ -133,6 +149,11 @@ function unroll(e: Emitter, cell: Cell, { steps, batch, hidden }: Sizes, inputs:
     [h, c] = [step.h, step.c];
   }
   return { weight: inputs.w, steps: done, order };
+}
+
+function project(e: Emitter, { x, w }: DirectionInputs, bias: string | undefined): string {
+  if (w === undefined) return bias ? add(e, x, bias) : x;
+  return e.emit('Gemm', bias ? [x, w, bias] : [x, w], { transB: 1 });
 }
 
 /** Bias of the input product and, where the cell keeps it apart, of the recurrent one; [G H] from [2 G H]. */
@@ -269,15 +290,19 @@ function unwind(
 const joinSteps = (g: GradientContext, parts: readonly string[]): string =>
   parts.length === 1 ? (parts[0] as string) : g.emit('Concat', parts, { axis: 0 });
 
-/** Sum over the directions of dX W, in the shape of X. */
+/** Sum over the directions of dX W, in the shape of X; side by side where W is the identity. */
 function inputGradient(g: GradientContext, sizes: Sizes, directions: readonly Direction[], dx: readonly string[]): string {
   const { steps, batch, features, batchFirst } = sizes;
-  let total: string | undefined;
-  directions.forEach(({ weight }, d) => {
-    total = g.emit('Gemm', total ? [dx[d] as string, weight, total] : [dx[d] as string, weight]);
-  });
-  const shaped = g.emit('Reshape', [total ?? '', g.ints([steps, batch, features])]);
+  const flat = directions.some((d) => d.weight === undefined) ? g.emit('Concat', dx, { axis: 1 }) : weighted(g, directions, dx);
+  const shaped = g.emit('Reshape', [flat, g.ints([steps, batch, features])]);
   return batchFirst ? g.emit('Transpose', [shaped], { perm: [1, 0, 2] }) : shaped;
+}
+
+function weighted(g: GradientContext, directions: readonly Direction[], dx: readonly string[]): string {
+  return directions.reduce((total, { weight = '' }, d) => {
+    const operands = [dx[d] as string, weight];
+    return g.emit('Gemm', total ? [...operands, total] : operands);
+  }, '');
 }
 
 /** [G H, H]: the gradients of all steps, transposed, times what the rows of R were multiplied with. */

@@ -169,6 +169,51 @@ describe("recurrent operators against PyTorch's", () => {
     }
   });
 
+  it('leaves out the product with input weights that are the identity, and is the same', async () => {
+    for (const directions of [1, 2]) {
+      const values = new Random(directions);
+      const [steps, batch, hidden] = [3, 2, 2];
+      const wide = directions * 4 * hidden;
+      const make = (identity: boolean): { builder: GraphBuilder; outputs: string[] } => {
+        const builder = new GraphBuilder('identity');
+        const x = builder.input('x', [steps, batch, wide]);
+        const r = builder.input('r', [directions, 4 * hidden, hidden]);
+        const eye = identity
+          ? builder.emit('EyeLike', [builder.emit('ConstantOfShape', [builder.ints([wide, wide])])])
+          : builder.floats(
+              [wide, wide],
+              Float32Array.from({ length: wide * wide }, (_, i) => (i % (wide + 1) === 0 ? 1 : 0)),
+            );
+        const w = builder.emit('Reshape', [eye, builder.ints([directions, 4 * hidden, wide])]);
+        const attributes = toAttributes({ hidden_size: hidden, direction: directions === 2 ? 'bidirectional' : 'forward' });
+        const node: Node = { name: 'cell', op: 'LSTM', domain: '', inputs: [x, w, r], outputs: ['y'], attributes };
+        const rules: ExpandedRules = new Map();
+        appendForward(builder, node, rules);
+        const seed = builder.input('seed', [steps, directions, batch, hidden]);
+        const outputs = ['y', ...appendBackward(builder, [node], new Map([['y', seed]]), [x, r], rules).values()];
+        outputs.forEach((value) => builder.output(value));
+        return { builder, outputs };
+      };
+      const draw = (...dims: number[]): Tensor =>
+        float32(
+          dims,
+          Float32Array.from({ length: elementCount(dims) }, () => values.normal()),
+        );
+      const feeds = new Map([
+        ['x', draw(steps, batch, wide)],
+        ['r', draw(directions, 4 * hidden, hidden)],
+        ['seed', draw(steps, directions, batch, hidden)],
+      ]);
+      const [short, long] = [make(true), make(false)];
+      const products = ({ builder }: { builder: GraphBuilder }): number => builder.graph.nodes.filter((n) => n.op === 'Gemm').length;
+      assert.equal(products(long) - products(short), 2 * directions);
+      const [a, b] = [await run(short.builder, feeds), await run(long.builder, feeds)];
+      short.outputs.forEach((name, i) =>
+        assertClose(a.get(name)!.data as Float32Array, numbersOf(b.get(long.outputs[i] ?? '')!), 1e-5, name),
+      );
+    }
+  });
+
   it('builds the training step of 400 unrolled steps, over 10,000 operators, in seconds', () => {
     const [steps, features, hidden] = [400, 3, 2];
     const builder = new GraphBuilder('long');
