@@ -87,7 +87,7 @@ function pendingOf(model: ModelDocument, places: readonly Place[]): string | und
   const names = new Set(places.map((p) => p.summary.name));
   const parts = model.operations.flatMap((o) => {
     if (!o.enabled || o.kind === 'prune') return [];
-    if (o.kind === 'decompose') return names.has(o.layer) ? ['write in block-term form'] : [];
+    if (o.kind === 'decompose') return names.has(o.layer) ? ['block-term form in the plan'] : [];
     return (o.noise.layers ?? model.summary.noiseLayers).some((l) => names.has(l)) ? [`${o.noise.method} noise`] : [];
   });
   const changes = places.flatMap(({ layer, summary }) =>
