@@ -207,10 +207,10 @@ function multiplyAfter(graph: Graph, value: string, gate: string): void {
   graph.nodes.splice(at + 1, 0, product(gated, value, gate));
 }
 
-/** Puts every gate into the weights it stands beside: the result has the structure and the names of the network before the gates. */
+/** Puts every gate (once, though a layer of two groups lists it twice) into the weights it stands beside: the result has the structure and the names of the network before the gates. */
 export function mergeGates(gated: Graph, gates: Iterable<Gate>): Graph {
   const graph = copyGraph(gated);
-  for (const gate of gates) {
+  for (const gate of new Map([...gates].map((g) => [g.name, g])).values()) {
     if (gate.kind === 'norm') mergeNorm(graph, gate);
     else if (gate.kind === 'output') mergeOutput(graph, gate);
     else dropProducts(graph, gate);

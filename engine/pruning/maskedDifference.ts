@@ -1,24 +1,22 @@
 import { type Graph, feedsOf } from '../graph/graph';
 import { Random } from '../graph/random';
-import { type Tensor, elementCount, float32 } from '../graph/tensor';
+import { type Tensor, elementCount, newArray } from '../graph/tensor';
 import type { Runtime } from '../runtime/runtime';
 import type { PrunableNetwork } from './channelGroups';
 import type { Selection } from './selection';
 import { maskNetwork } from './slice';
 
-/** Random normal input of two samples. */
+/** Random input of two samples: normal, and 0 to 9 where the network takes whole numbers. */
 export function randomInputs(graph: Graph, seed = 7, batch = 2): Map<string, Tensor> {
   const random = new Random(seed);
   return new Map(
-    feedsOf(graph).map((input) => {
-      const dims = (input.shape ?? []).map((d, i) => (typeof d === 'number' ? d : i === 0 ? batch : 1));
-      return [
-        input.name,
-        float32(
-          dims,
-          Float32Array.from({ length: elementCount(dims) }, () => random.normal()),
-        ),
-      ];
+    feedsOf(graph).map(({ name, type, shape = [] }) => {
+      const dims = shape.map((d, i) => (typeof d === 'number' ? d : i === 0 ? batch : 1));
+      const data = newArray(type, elementCount(dims));
+      for (let i = 0; i < data.length; i++)
+        if (type === 'float32' || type === 'float64') data[i] = random.normal();
+        else data[i] = typeof data[i] === 'bigint' ? BigInt(random.integer(10)) : type === 'bool' ? random.integer(2) : random.integer(10);
+      return [name, { type, dims, data }];
     }),
   );
 }

@@ -9,7 +9,8 @@ import { findChannelGroups } from '../../../engine/pruning/channelGroups';
 import { minimalChannels, tickRemovals } from '../../../engine/pruning/tickSelection';
 import { tickTock, type TickTockSetup } from '../../../engine/pruning/tickTock';
 import { TICK_TOCK_DEFAULTS, describeTickTockConfig, parseTickTockConfig } from '../../../engine/pruning/tickTockConfig';
-import type { TickTockState } from '../../../engine/pruning/tickTockState';
+import { type TickTockState, packState, unpackState } from '../../../engine/pruning/tickTockState';
+import { insertGates } from '../../../engine/pruning/gates';
 import { createPerturbation } from '../../../engine/robustness/noise/createPerturbation';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import type { BatchSource } from '../../../engine/training/train';
@@ -166,6 +167,26 @@ describe('Tick-Tock', () => {
 });
 
 const untimed = ({ phase, ticks, macs, loss, accuracy, filters }: TickTockPoint) => ({ phase, ticks, macs, loss, accuracy, filters });
+
+describe('the checkpoint of Tick-Tock', () => {
+  it('gives back every state of a network whose layers belong to several groups', async () => {
+    const network = createModel('resnet8', { input: [3, 12, 12], classes: 3, shortcut: 'pad', seed: 1 });
+    const states: TickTockState[] = [];
+    const config = { ...QUICK, filtersPerTick: 0.1, ticksPerTock: 2, finetuneEpochs: 1 };
+    await run({ network, config, budget: { flops: 0.7 }, save: (state) => states.push(state) });
+    assert.ok(states.some((s) => s.phase === 'finetune') && states.some((s) => s.phase === 'tick'));
+    const start = insertGates(findChannelGroups(network));
+    for (const state of states) {
+      const again = unpackState(packState(state, 'key'), 'key', start, 'run.npz');
+      assert.deepEqual([...again.network.initializers].sort(), [...state.network.initializers].sort());
+      assert.deepEqual({ ...again, network: undefined, trainer: undefined }, { ...state, network: undefined, trainer: undefined });
+      assert.deepEqual(again.trainer?.step, state.trainer?.step);
+    }
+    const [first] = states;
+    assert.ok(first);
+    assert.throws(() => unpackState(packState(first, 'key'), 'other', start, 'run.npz'), /run\.npz belongs to a run with another/);
+  });
+});
 
 describe('the configuration of Tick-Tock', () => {
   it('documents its own defaults and names what is wrong', () => {
