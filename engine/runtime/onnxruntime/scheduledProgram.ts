@@ -166,7 +166,8 @@ export class ScheduledProgram implements Program, Resident {
 
   /** Turns the schedule into calls on fixed places. */
   async #prepare(): Promise<void> {
-    const opened = await Promise.all(this.lowered.nodes.map((node) => this.sessions.open(node)));
+    const opened: OperatorSession[] = [];
+    for (const node of this.lowered.nodes) opened.push(await this.sessions.open(node));
     const offsets = new Map<number, number>();
     let started = false;
     for (const step of this.schedule.steps) {
