@@ -43,9 +43,13 @@ export interface DecomposeOperation extends OperationBase {
   readonly blockTerm: {
     readonly inputModes: readonly number[];
     readonly outputModes: readonly number[];
-    readonly rank: number;
+    /** One for every mode. */
+    readonly ranks: readonly number[];
     readonly blocks: number;
+    /** The same seed gives the same fit: a plan holds no weights. */
     readonly seed: number;
+    /** Samples of a forward pass that the contraction order is chosen for. */
+    readonly batch: number;
   };
 }
 

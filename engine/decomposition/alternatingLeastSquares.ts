@@ -1,6 +1,6 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { type Dense, type Folded, type Products, alongMode, dense, multiply, squaredNorm, transpose, unfoldAlong } from './products';
-import { dot, orthonormalise } from './subspace';
+import { dot, expandBlock, orthonormalise } from './subspace';
 
 /** One Tucker term: core [R1..Rd] and factors [m_k, R_k]. */
 export interface Block {
@@ -169,8 +169,7 @@ function beside(parts: readonly Dense[]): Dense {
 export function explicitResidual(tensor: Folded, blocks: readonly Block[]): number {
   const difference = Float64Array.from(tensor.data);
   for (const { core, factors } of blocks) {
-    const full = factors.reduce((t, factor, mode) => alongMode(t, mode, transpose(factor)), core);
-    addInto(difference, full.data, -1);
+    addInto(difference, expandBlock(core, factors).data, -1);
   }
   return Math.sqrt(squaredNorm(difference));
 }

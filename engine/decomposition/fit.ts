@@ -5,7 +5,7 @@ import type { Runtime } from '../runtime/runtime';
 import { type Block, explicitResidual, sweepJointly } from './alternatingLeastSquares';
 import { foldMatrix } from './fold';
 import type { BlockTermShape } from './layerForms';
-import { type Dense, type Folded, Products, type Reals, alongMode, dense, multiply, squaredNorm, transpose } from './products';
+import { type Dense, type Folded, Products, type Reals, alongMode, dense, multiply, squaredNorm } from './products';
 import { compress, expandBlock, randomBasis, tuckerBlock } from './subspace';
 
 export interface FitOptions {
@@ -213,6 +213,5 @@ const identity = (size: number): Dense =>
 
 /** The fit as a folded tensor. */
 export function reconstruct(blocks: readonly Block[]): Folded {
-  const parts = blocks.map(({ core, factors }) => factors.reduce((t, factor, mode) => alongMode(t, mode, transpose(factor)), core));
-  return parts.reduce((a, b) => combine(a, b, 1));
+  return blocks.map(({ core, factors }) => expandBlock(core, factors)).reduce((a, b) => combine(a, b, 1));
 }

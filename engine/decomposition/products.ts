@@ -11,7 +11,7 @@ export interface Dense {
   readonly data: Float64Array;
 }
 
-export const dense = (rows: number, cols: number, data = new Float64Array(rows * cols)): Dense => ({ rows, cols, data });
+export const dense = (rows: number, cols: number, data: Float64Array = new Float64Array(rows * cols)): Dense => ({ rows, cols, data });
 
 /** A tensor of any order, row-major. */
 export interface Folded {

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import type { DecomposeOperation } from '../contract/plan';
+import { SurgeryError } from '../graph/errors';
+import type { Graph } from '../graph/graph';
+import { bytesOf, elementCount, type Tensor } from '../graph/tensor';
+import type { Runtime } from '../runtime/runtime';
+import { type BlockTermFit, type FitOptions, fitBlockTerm, fitTensor } from './fit';
+import { type BlockTermShape, blockTermShape } from './layerForms';
+import { type ReplaceableLayer, convolutionTensor, replaceableLayer, rowsOf, weightMatrix } from './replaceable';
+import { replaceConvolution, replaceLayer } from './replaceLayer';
+import { blockTermForm } from './weightForm';
+
+export interface Decomposed {
+  readonly graph: Graph;
+  readonly layer: ReplaceableLayer;
+  readonly shape: BlockTermShape;
+  /** ||W - fit|| / ||W||. */
+  readonly error: number;
+}
+
+type Choice = Pick<DecomposeOperation['blockTerm'], 'inputModes' | 'outputModes' | 'ranks' | 'blocks'>;
+
+/** Fits of this process, by weight, shape and seed: a plan that is shown again is not fitted again. */
+const fits = new Map<string, BlockTermFit>();
+const KEPT = 64;
+
+/** Replaces one layer by its block-term form, fitted to the weight it has now. */
+export async function decomposeLayer(
+  runtime: Runtime,
+  graph: Graph,
+  layerName: string,
+  choice: Choice & { readonly batch?: number },
+  options: FitOptions = {},
+): Promise<Decomposed> {
+  const layer = replaceableLayer(graph, layerName);
+  const shape = shapeFor(layer, choice);
+  const fit = await fitLayer(runtime, graph, layer, shape, options);
+  const rows = rowsOf(graph, layer) * (choice.batch ?? 1);
+  const replaced =
+    layer.kind === 'convolution'
+      ? replaceConvolution(graph, layer, fit.blocks)
+      : replaceLayer(graph, layer, blockTermForm(shape, fit.blocks), rows);
+  return { graph: replaced, layer, shape, error: fit.error };
+}
+
+/** Fits a layer's weight, or takes the fit that was made before. */
+export async function fitLayer(
+  runtime: Runtime,
+  graph: Graph,
+  layer: ReplaceableLayer,
+  shape: BlockTermShape,
+  options: FitOptions = {},
+): Promise<BlockTermFit> {
+  const tensor = graph.initializers.get(layer.weight) as Tensor;
+  const content = createHash('sha256').update(bytesOf(tensor)).digest('hex');
+  const key = JSON.stringify([content, shape, options.seed ?? 1, layer.kind]);
+  const known = fits.get(key);
+  if (known) return known;
+  const fit =
+    layer.kind === 'convolution'
+      ? await fitTensor(runtime, convolutionTensor(graph, layer), shape, options)
+      : await fitBlockTerm(runtime, padded(weightMatrix(graph, layer), layer, shape), shape, options);
+  fits.set(key, fit);
+  const [oldest] = fits.keys();
+  if (fits.size > KEPT && oldest !== undefined) fits.delete(oldest);
+  return fit;
+}
+
+/**
+ * The choice as a shape that fits the layer: the gates of a recurrent layer go into the first output mode when the modes make
+ * one gate's outputs; a convolution's window becomes a third mode that stays whole.
+ */
+export function shapeFor(layer: ReplaceableLayer, { inputModes, outputModes, ranks, blocks }: Choice): BlockTermShape {
+  const { inputs, outputs, gates, window } = layer;
+  if (layer.kind === 'convolution') {
+    const [inRank = 1, outRank = inRank] = ranks;
+    if (inputModes.length > 2 || elementCount(inputModes) !== inputs || elementCount(outputModes) !== outputs)
+      throw new SurgeryError(
+        'option-invalid',
+        `Layer ${layer.node.name} is a convolution: its modes are ${inputs} and ${outputs}, with one rank for each`,
+      );
+    return blockTermShape([inputs, 1, window], [1, outputs, 1], [inRank, outRank, window], blocks);
+  }
+  const [have, make] = [elementCount(outputModes), elementCount(inputModes)];
+  const folded = gates > 1 && have < outputs ? [(outputModes[0] ?? 1) * gates, ...outputModes.slice(1)] : outputModes;
+  if (make < inputs || elementCount(folded) < outputs || (folded[0] ?? 1) % gates !== 0)
+    throw new SurgeryError(
+      'option-invalid',
+      `Modes ${inputModes.join(',')} and ${outputModes.join(',')} are too small for layer ${layer.node.name}, which has ${inputs} inputs and ${outputs} outputs${gates > 1 ? ` in ${gates} gates of ${outputs / gates}` : ''}`,
+    );
+  return blockTermShape(inputModes, folded, ranks.length === 1 ? (ranks[0] ?? 1) : ranks, blocks);
+}
+
+/** The matrix with rows of zeros below, and columns of zeros after every gate, as the modes ask for. */
+function padded(matrix: Float32Array, { inputs, outputs, gates }: ReplaceableLayer, shape: BlockTermShape): Float32Array {
+  const [rows, columns] = [elementCount(shape.inputModes), elementCount(shape.outputModes)];
+  if (rows === inputs && columns === outputs) return matrix;
+  const result = new Float32Array(rows * columns);
+  const [narrow, wide] = [outputs / gates, columns / gates];
+  for (let i = 0; i < inputs; i++)
+    for (let g = 0; g < gates; g++)
+      result.set(matrix.subarray(i * outputs + g * narrow, i * outputs + (g + 1) * narrow), i * columns + g * wide);
+  return result;
+}

@@ -1,0 +1,109 @@
+import { SurgeryError } from '../graph/errors';
+import { type Graph, type Node, floatOf, intOf, intsOf } from '../graph/graph';
+import { type Tensor, elementCount } from '../graph/tensor';
+import { inferShapes } from '../ops/inferShapes';
+
+export type LayerKind = 'dense' | 'recurrent' | 'convolution';
+
+/** A layer whose weight a block-term form can stand for. */
+export interface ReplaceableLayer {
+  readonly node: Node;
+  readonly kind: LayerKind;
+  readonly weight: string;
+  readonly inputs: number;
+  /** Outputs of all gates and directions. */
+  readonly outputs: number;
+  /** Gates times directions of a recurrent layer, 1 elsewhere. */
+  readonly gates: number;
+  /** Height and width of a convolution's window, as one mode; 1 elsewhere. */
+  readonly window: number;
+}
+
+const RECURRENT: Readonly<Record<string, number>> = { LSTM: 4, GRU: 3, RNN: 1 };
+
+/** Layers that can be replaced, in file order. */
+export const findReplaceable = (graph: Graph): ReplaceableLayer[] =>
+  graph.nodes.flatMap((node) => {
+    const found = describe(graph, node);
+    return typeof found === 'string' ? [] : [found];
+  });
+
+/** @throws SurgeryError 'option-invalid' that says why a layer cannot be replaced, or which could. */
+export function replaceableLayer(graph: Graph, name: string): ReplaceableLayer {
+  const node = graph.nodes.find((n) => n.name === name) ?? graph.nodes.find((n) => n.inputs.slice(1).includes(name));
+  if (!node) {
+    const names = findReplaceable(graph).map((l) => l.node.name);
+    throw new SurgeryError(
+      'option-invalid',
+      `The model has no layer ${name}; ${names.length > 0 ? `these can be decomposed: ${names.slice(0, 20).join(', ')}` : 'none of its layers can be decomposed'}`,
+    );
+  }
+  const found = describe(graph, node);
+  if (typeof found === 'string') throw new SurgeryError('option-invalid', `Layer ${node.name} (${node.op}) cannot be decomposed: ${found}`);
+  return found;
+}
+
+function describe(graph: Graph, node: Node): ReplaceableLayer | string {
+  if (node.domain !== '') return `operator ${node.domain}.${node.op} has no weight matrix that is known`;
+  const weight = node.inputs[1] ?? '';
+  const tensor = graph.initializers.get(weight);
+  if (!tensor) return 'its weight is not stored in the file';
+  if (tensor.type !== 'float32') return `its weight is of type ${tensor.type}; only float32 weights are decomposed`;
+  const common = { node, weight, gates: 1, window: 1 };
+  const [a = 1, b = 1, c = 1] = tensor.dims;
+  if (node.op === 'Gemm') {
+    if (intOf(node, 'transA', 0) === 1) return 'its input is transposed';
+    return intOf(node, 'transB', 0) === 1
+      ? { ...common, kind: 'dense', inputs: b, outputs: a }
+      : { ...common, kind: 'dense', inputs: a, outputs: b };
+  }
+  if (node.op === 'MatMul')
+    return tensor.dims.length === 2 ? { ...common, kind: 'dense', inputs: a, outputs: b } : 'its weight is no matrix';
+  if (node.op === 'Conv') {
+    if (intOf(node, 'group', 1) !== 1) return 'a grouped convolution has nothing left to share between its channels';
+    return { ...common, kind: 'convolution', inputs: b, outputs: a, window: elementCount(tensor.dims.slice(2)) };
+  }
+  const gates = RECURRENT[node.op];
+  if (gates === undefined) return `only Gemm, MatMul, Conv, LSTM, GRU and RNN are`;
+  return { ...common, kind: 'recurrent', inputs: c, outputs: a * b, gates: a * gates };
+}
+
+/** The weight as a matrix [inputs, outputs], row-major; gates (and directions) are the slowest digit of a column. */
+export function weightMatrix(graph: Graph, layer: ReplaceableLayer): Float32Array {
+  const { data } = graph.initializers.get(layer.weight) as Tensor & { data: Float32Array };
+  const { node, inputs, outputs } = layer;
+  if (layer.kind === 'convolution') throw new SurgeryError('internal', 'A convolution has no weight matrix');
+  const alpha = node.op === 'Gemm' ? floatOf(node, 'alpha', 1) : 1;
+  const straight = node.op === 'MatMul' || (node.op === 'Gemm' && intOf(node, 'transB', 0) === 0);
+  if (straight && alpha === 1) return data;
+  const result = new Float32Array(data.length);
+  if (straight) return result.map((_, i) => alpha * (data[i] as number));
+  for (let j = 0; j < outputs; j++) for (let i = 0; i < inputs; i++) result[i * outputs + j] = alpha * (data[j * inputs + i] as number);
+  return result;
+}
+
+/** A convolution's weight [M, C, ...window] as a tensor [C, M, window]. */
+export function convolutionTensor(
+  graph: Graph,
+  { weight, inputs, outputs, window }: ReplaceableLayer,
+): { dims: number[]; data: Float64Array } {
+  const { data } = graph.initializers.get(weight) as Tensor & { data: Float32Array };
+  const result = new Float64Array(data.length);
+  for (let m = 0; m < outputs; m++)
+    for (let c = 0; c < inputs; c++)
+      for (let w = 0; w < window; w++) result[(c * outputs + m) * window + w] = data[(m * inputs + c) * window + w] as number;
+  return { dims: [inputs, outputs, window], data: result };
+}
+
+/** Rows that one forward pass multiplies by the weight, for one sample; steps of a sequence and positions of an image count. */
+export function rowsOf(graph: Graph, { node, kind }: ReplaceableLayer): number {
+  const single = new Map(graph.inputs.map((input) => [input.name, (input.shape ?? []).map((d) => (typeof d === 'number' ? d : 1))]));
+  const { types } = inferShapes(graph, single);
+  const shape = types.get((kind === 'convolution' ? node.outputs[0] : node.inputs[0]) ?? '')?.shape ?? [];
+  const sizes = shape.map((d) => (typeof d === 'number' ? d : 1));
+  return elementCount(kind === 'convolution' ? sizes.slice(2) : sizes.slice(0, -1));
+}
+
+/** Spatial sizes of a convolution's window. */
+export const windowOf = (graph: Graph, { node, weight }: ReplaceableLayer): readonly number[] =>
+  intsOf(node, 'kernel_shape') ?? (graph.initializers.get(weight)?.dims.slice(2) as number[]);
