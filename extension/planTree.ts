@@ -65,7 +65,8 @@ function labelOf(operation: PlanOperation): string {
     const { method, layers, epsilon } = operation.noise;
     return `Train with ${method}${epsilon === undefined ? '' : ` ${epsilon}`}${layers ? ` in ${layers.length} layers` : ''}`;
   }
-  if (operation.kind !== 'prune') return `${operation.kind} ${operation.id}`;
+  if (operation.kind === 'decompose')
+    return `Block-term ${operation.layer}, rank ${operation.blockTerm.ranks.join(', ')}, ${operation.blockTerm.blocks} blocks`;
   const removed = operation.groups.reduce((n, g) => n + g.channels - g.keep.length, 0);
   return `Prune ${removed} filters in ${operation.groups.length} groups (${operation.criterion})`;
 }

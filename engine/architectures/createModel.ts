@@ -1,6 +1,7 @@
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { alexnet, mlp, mobilenetV2, smallCnn, vgg16 } from './plainNetworks';
+import { FACTORED, factoredClassifier } from './factoredRecurrent';
 import { RECURRENT, recurrentClassifier } from './recurrent';
 import { IMAGENET_BLOCKS, cifarResnet, imagenetResnet, wideResnet } from './resnet';
 
@@ -14,6 +15,13 @@ export interface ArchitectureOptions {
   readonly hidden?: number;
   /** Whether a recurrent network takes the lengths of its sequences. */
   readonly lengths?: boolean;
+  /** Factors of the features and of the hidden units, core rank and blocks of a factored recurrent network. */
+  readonly inputModes?: readonly number[];
+  readonly outputModes?: readonly number[];
+  readonly rank?: number;
+  readonly blocks?: number;
+  /** Probability of dropping a feature, and a unit of the last state, while training. */
+  readonly dropout?: number;
   readonly seed: number;
 }
 
@@ -31,10 +39,12 @@ export const ARCHITECTURES = [
   'wrn-28-10 (and any depth 6n + 4)',
   ...Object.keys(PLAIN),
   ...RECURRENT,
+  ...FACTORED,
 ];
 
 /** A fresh network of a named architecture with logits as its output, opset 17, symbolic batch. */
 export function createModel(name: string, options: ArchitectureOptions): Graph {
+  if (FACTORED.includes(name)) return factoredClassifier(name, options);
   if (RECURRENT.includes(name)) return recurrentClassifier(name, options);
   if (options.input.length !== 3)
     throw new SurgeryError('option-invalid', `--input ${options.input.join(',')} must be channels,height,width`);

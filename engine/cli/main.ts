@@ -7,6 +7,7 @@ import { defineApply } from './commands/apply';
 import { defineCompare } from './commands/compare';
 import { defineConvert } from './commands/convert';
 import { defineCreate } from './commands/create';
+import { defineDecompose } from './commands/decompose';
 import { defineDevices } from './commands/devices';
 import { defineEvaluate } from './commands/evaluate';
 import { defineGradients } from './commands/gradients';
@@ -31,6 +32,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineInspect,
     defineImportance,
     definePrune,
+    defineDecompose,
     defineRanks,
     defineTickTock,
     defineTrain,

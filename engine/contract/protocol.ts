@@ -1,6 +1,7 @@
 import type { DeviceReport } from './devices';
 import type { MemoryPolicy, MemoryRequests } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
+import type { DecompositionRequests } from './decomposition';
 import type { NoiseMagnitudes, NoiseOptions, NoiseRequests } from './noise';
 import type { SurgeryPlan } from './plan';
 import type { RobustnessRequests } from './robustness';
@@ -71,7 +72,7 @@ export interface PruneLimits {
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
-export interface EngineRequests extends NoiseRequests, RobustnessRequests, PruningRequests, MemoryRequests {
+export interface EngineRequests extends DecompositionRequests, NoiseRequests, RobustnessRequests, PruningRequests, MemoryRequests {
   'engine/info': { params: Record<string, never>; result: EngineInfo };
   /** Summary of a file, or of a file with a plan applied. */
   'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };

@@ -7,7 +7,8 @@ import type { Runtime } from '../runtime/runtime';
 import { type BlockTermFit, type FitOptions, fitBlockTerm, fitTensor } from './fit';
 import { type BlockTermShape, blockTermShape } from './layerForms';
 import { type ReplaceableLayer, convolutionTensor, replaceableLayer, rowsOf, weightMatrix } from './replaceable';
-import { replaceConvolution, replaceLayer } from './replaceLayer';
+import { convertToTrainingOpset } from '../autodiff/convertOpset';
+import { OLDEST_OPSET, replaceConvolution, replaceLayer } from './replaceLayer';
 import { blockTermForm } from './weightForm';
 
 export interface Decomposed {
@@ -32,14 +33,15 @@ export async function decomposeLayer(
   choice: Choice & { readonly batch?: number },
   options: FitOptions = {},
 ): Promise<Decomposed> {
-  const layer = replaceableLayer(graph, layerName);
+  const source = (graph.opsets.get('') ?? 1) < OLDEST_OPSET ? convertToTrainingOpset(graph) : graph;
+  const layer = replaceableLayer(source, layerName);
   const shape = shapeFor(layer, choice);
-  const fit = await fitLayer(runtime, graph, layer, shape, options);
-  const rows = rowsOf(graph, layer) * (choice.batch ?? 1);
+  const fit = await fitLayer(runtime, source, layer, shape, options);
+  const rows = rowsOf(source, layer) * (choice.batch ?? 1);
   const replaced =
     layer.kind === 'convolution'
-      ? replaceConvolution(graph, layer, fit.blocks)
-      : replaceLayer(graph, layer, blockTermForm(shape, fit.blocks), rows);
+      ? replaceConvolution(source, layer, fit.blocks)
+      : replaceLayer(source, layer, blockTermForm(shape, fit.blocks), rows);
   return { graph: replaced, layer, shape, error: fit.error };
 }
 
@@ -53,13 +55,13 @@ export async function fitLayer(
 ): Promise<BlockTermFit> {
   const tensor = graph.initializers.get(layer.weight) as Tensor;
   const content = createHash('sha256').update(bytesOf(tensor)).digest('hex');
-  const key = JSON.stringify([content, shape, options.seed ?? 1, layer.kind]);
+  const key = JSON.stringify([content, shape, options.seed ?? 1, options.starts, options.sweeps, layer.kind]);
   const known = fits.get(key);
   if (known) return known;
   const fit =
     layer.kind === 'convolution'
       ? await fitTensor(runtime, convolutionTensor(graph, layer), shape, options)
-      : await fitBlockTerm(runtime, padded(weightMatrix(graph, layer), layer, shape), shape, options);
+      : await fitBlockTerm(runtime, padMatrix(weightMatrix(graph, layer), layer, shape), shape, options);
   fits.set(key, fit);
   const [oldest] = fits.keys();
   if (fits.size > KEPT && oldest !== undefined) fits.delete(oldest);
@@ -92,7 +94,7 @@ export function shapeFor(layer: ReplaceableLayer, { inputModes, outputModes, ran
 }
 
 /** The matrix with rows of zeros below, and columns of zeros after every gate, as the modes ask for. */
-function padded(matrix: Float32Array, { inputs, outputs, gates }: ReplaceableLayer, shape: BlockTermShape): Float32Array {
+export function padMatrix(matrix: Float32Array, { inputs, outputs, gates }: ReplaceableLayer, shape: BlockTermShape): Float32Array {
   const [rows, columns] = [elementCount(shape.inputModes), elementCount(shape.outputModes)];
   if (rows === inputs && columns === outputs) return matrix;
   const result = new Float32Array(rows * columns);

@@ -32,7 +32,7 @@ const EXACT = 1e-11;
 /** Up to this many elements a start costs little, and many are tried. */
 const SMALL = 10_000;
 /** Elements of the compressed tensor at most. */
-const COMPRESSED = 400_000;
+const COMPRESSED = 120_000;
 /** Full-size sweeps after the fit in the compressed tensor. */
 const POLISH_SWEEPS = 2;
 
@@ -99,8 +99,10 @@ async function fitCompressed(
   random: Random,
 ): Promise<Block[]> {
   const squared = squaredNorm(tensor.data);
-  if (count === 1) return [tuckerBlock(tensor, ranks, 20)];
-  const { starts = tensor.data.length < SMALL ? 32 : 6, sweeps = 150 } = options;
+  if (count === 1) return [tuckerBlock(tensor, ranks, 8)];
+  // Two modes make a matrix, where taking one block after the other gives the truncated singular value decomposition.
+  if (tensor.dims.length === 2) return deflate(tensor, ranks, count, 0);
+  const { starts = tensor.data.length < SMALL ? 32 : 4, sweeps = 150 } = options;
   const total = (starts + 1) * SCREENING_SWEEPS + sweeps;
   let best: { blocks: Block[]; residual: number } | undefined;
   for (let start = 0; start <= starts; start++) {

@@ -12,8 +12,8 @@ import { balance, type WeightForm } from './weightForm';
 import { type ReplaceableLayer, windowOf } from './replaceable';
 import { weightNetwork, withBatch } from './tensorNetwork';
 
-/** Operators of the replacement in these opsets are the same from 13 on. */
-const OLDEST_OPSET = 13;
+/** Operators of the replacement have their present form from here on. */
+export const OLDEST_OPSET = 11;
 
 /**
  * The graph with one dense or recurrent layer's weight replaced by a network of smaller tensors, as ordinary operators. A

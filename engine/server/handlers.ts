@@ -1,6 +1,7 @@
 import type { EngineEvents, EngineRequests } from '../contract/protocol';
 import { SelectionCost } from '../pruning/selectionCost';
 import { findChannelGroups } from '../pruning/channelGroups';
+import { decompositionHandlers } from './decompositionHandlers';
 import type { JobContext, Jobs } from './jobs';
 import { applyPlan } from './operations/applyPlan';
 import { convertModel } from './operations/convert';
@@ -57,6 +58,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
         return measured;
       }),
     ...pruningHandlers(inJob, notify),
+    ...decompositionHandlers(inJob),
     'model/train': ({ job, path, output, ...options }) =>
       inJob(job, (context, running) =>
         trainModel(

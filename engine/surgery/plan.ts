@@ -7,6 +7,9 @@ import type { Selection } from '../pruning/selection';
 import { sliceNetwork } from '../pruning/slice';
 import { sitesOf } from '../robustness/noise/insertionPoints';
 import type { Graph } from '../graph/graph';
+import { decomposeLayer } from '../decomposition/decompose';
+import type { FitOptions } from '../decomposition/fit';
+import type { Runtime } from '../runtime/runtime';
 
 export const emptyPlan = (path: string, hash: string): SurgeryPlan => ({ version: 1, base: { path, hash }, operations: [] });
 
@@ -45,8 +48,16 @@ export interface AppliedPlan {
   readonly noise?: NoiseOptions;
 }
 
-/** Applies the enabled operations in their order; each refers to the network that the one before it left. */
-export function applyOperations(graph: Graph, operations: readonly PlanOperation[]): AppliedPlan {
+/**
+ * Applies the enabled operations in their order; each refers to the network that the one before it left. A decomposition is
+ * fitted anew from its seed (once a process); `runtime` does its large products.
+ */
+export async function applyOperations(
+  graph: Graph,
+  operations: readonly PlanOperation[],
+  runtime: () => Runtime,
+  options: FitOptions = {},
+): Promise<AppliedPlan> {
   const cuts: { network: PrunableNetwork; selection: Selection; pruned: Graph }[] = [];
   let noise: NoiseOptions | undefined;
   let current = graph;
@@ -56,11 +67,11 @@ export function applyOperations(graph: Graph, operations: readonly PlanOperation
       if (noise.method !== 'adversarial') sitesOf(current, noise.layers);
       continue;
     }
-    if (operation.kind !== 'prune')
-      throw new SurgeryError(
-        'option-invalid',
-        `Operation ${operation.id}: ${operation.kind} cannot be applied by this version; remove it from the plan`,
-      );
+    if (operation.kind === 'decompose') {
+      const { layer, blockTerm } = operation;
+      current = (await decomposeLayer(runtime(), current, layer, blockTerm, { ...options, seed: blockTerm.seed })).graph;
+      continue;
+    }
     const network = findChannelGroups(current);
     const selection = selectionOf(network, operation);
     const pruned = sliceNetwork(network, selection);

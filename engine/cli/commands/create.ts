@@ -2,14 +2,14 @@ import { type Command, Option } from 'commander';
 import { type CreateOptions, createModelFile } from '../../server/operations/create';
 import { SurgeryError } from '../../graph/errors';
 import { runCommand } from '../io';
-import { type JsonOption, addJson, integer, positiveInteger, sizeList } from '../options';
+import { type JsonOption, addJson, integer, nonNegative, positiveInteger, sizeList } from '../options';
 import { formatCount } from '../table';
 
 export function defineCreate(program: Command): void {
   const command = program
     .command('create <architecture>')
     .description(
-      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm, gru, rnn',
+      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm, gru, rnn, bt-lstm, bt-gru, tt-lstm, tt-gru',
     )
     .requiredOption('-o, --output <file>', 'where the model goes')
     .option('--input <sizes>', 'channels, height and width (steps and features of recurrent networks)', sizeList, [3, 32, 32])
@@ -17,6 +17,11 @@ export function defineCreate(program: Command): void {
     .addOption(new Option('--shortcut <kind>', 'shortcut of the ResNets of CIFAR').choices(['pad', 'conv']).default('pad'))
     .option('--hidden <count>', 'hidden units of recurrent networks (default: 256)', positiveInteger)
     .option('--lengths', 'a recurrent network that takes the lengths of its sequences')
+    .option('--input-modes <sizes>', 'factors of the features of bt- and tt- networks (default: balanced)', sizeList)
+    .option('--output-modes <sizes>', 'factors of their hidden units (default: balanced)', sizeList)
+    .option('--rank <count>', 'rank of their cores', positiveInteger, 4)
+    .option('--blocks <count>', 'blocks of bt- networks', positiveInteger, 2)
+    .option('--dropout <fraction>', 'dropout of bt- and tt- networks on features and last state', nonNegative, 0)
     .option('--seed <number>', 'seed of the initial weights', integer, 1);
   addJson(command).action((architecture: string, options: JsonOption & { output: string } & CreateOptions) =>
     runCommand(options, async () => {

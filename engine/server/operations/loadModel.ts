@@ -5,6 +5,7 @@ import { SurgeryError } from '../../graph/errors';
 import type { Graph } from '../../graph/graph';
 import { foldConstants } from '../../ops/foldConstants';
 import { inferShapes } from '../../ops/inferShapes';
+import { runtime } from './runtime';
 import { type AppliedPlan, applyOperations } from '../../surgery/plan';
 
 export interface LoadedModel {
@@ -27,6 +28,6 @@ export async function loadModel(file: string, plan?: SurgeryPlan): Promise<Loade
     );
   const graph = foldConstants(read, inferShapes(read));
   if (!plan || plan.operations.length === 0) return { path: file, format, hash, bytes, graph };
-  const applied = applyOperations(graph, plan.operations);
+  const applied = await applyOperations(graph, plan.operations, runtime);
   return { path: file, format, hash, bytes: encodeOnnx(applied.graph).byteLength, graph: applied.graph, applied };
 }

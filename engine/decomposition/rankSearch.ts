@@ -1,0 +1,280 @@
+import type { FormKind, LayerRanks, RankCandidate } from '../contract/decomposition';
+import type { Graph } from '../graph/graph';
+import { Random } from '../graph/random';
+import { elementCount, float32 } from '../graph/tensor';
+import { GraphBuilder } from '../ops/graphBuilder';
+import type { Runtime } from '../runtime/runtime';
+import { findContractionPath } from './contractionPath';
+import { fitLayer, padMatrix, shapeFor } from './decompose';
+import { emitNetwork } from './emitNetwork';
+import { foldMatrix } from './fold';
+import { type BlockTermShape, blockTermCost, blockTermNetwork, lowRankNetwork, tensorTrainNetwork } from './layerForms';
+import { proposeModes } from './modes';
+import { Products, squaredNorm } from './products';
+import { type ReplaceableLayer, rowsOf, weightMatrix } from './replaceable';
+import { leadingRows } from './subspace';
+import { DATA, type TensorNetwork, parameterCount, sizesOf, weightsOf } from './tensorNetwork';
+import { tensorTrainError } from './tensorTrain';
+
+export interface RankSearchOptions {
+  readonly batch?: number;
+  readonly seed?: number;
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(done: number, total: number, message: string): void;
+}
+
+/** Fractions of the dense parameters that candidates are made for. */
+const TARGETS = [1 / 2, 1 / 4, 1 / 10, 1 / 30, 1 / 100];
+const DEPTHS = [2, 3, 4];
+const BLOCKS = [1, 2, 4];
+const SPECTRUM = 48;
+/** Elements from which only few candidates are fitted. */
+const LARGE = 4_000_000;
+/** Effort of a fit whose error only has to place it on the curve. */
+export const SURVEY = { starts: 1, sweeps: 20 };
+/** Elements of all cores at most. */
+const LARGEST_CORE = 8_000;
+
+/** Block-term shapes for a layer: for every depth and number of blocks the largest rank that keeps each target. */
+export function proposeShapes(layer: ReplaceableLayer, targets: readonly number[] = TARGETS): BlockTermShape[] {
+  if (layer.kind === 'convolution') return proposeConvolutions(layer, targets);
+  const few = layer.inputs * layer.outputs > LARGE;
+  const found = new Map<string, BlockTermShape>();
+  for (const target of targets)
+    for (const depth of few ? DEPTHS.slice(1) : DEPTHS)
+      for (const blocks of depth === 2 ? [1] : few ? BLOCKS.slice(0, 2) : BLOCKS) {
+        const { inputModes, outputModes } = proposeModes(layer, depth);
+        const rank = largestRank(inputModes, outputModes, blocks, target * layer.inputs * layer.outputs);
+        if (rank === 0) continue;
+        const shape = { inputModes, outputModes, ranks: inputModes.map((m, k) => Math.min(rank, m * (outputModes[k] ?? 1))), blocks };
+        if (blockTermCost(shape).parameters < layer.inputs * layer.outputs) found.set(JSON.stringify(shape), shape);
+      }
+  return [...found.values()];
+}
+
+function proposeConvolutions(layer: ReplaceableLayer, targets: readonly number[]): BlockTermShape[] {
+  const { inputs, outputs, window } = layer;
+  const found = new Map<string, BlockTermShape>();
+  for (const target of targets)
+    for (const blocks of BLOCKS) {
+      const budget = target * inputs * outputs * window;
+      let ranks: number[] = [];
+      for (let part = 1; part <= Math.max(inputs, outputs); part++) {
+        const [r, q] = [Math.ceil((part * inputs) / Math.max(inputs, outputs)), Math.ceil((part * outputs) / Math.max(inputs, outputs))];
+        if (blocks * (r * inputs + q * outputs + r * q * window) > budget) break;
+        ranks = [r, q];
+      }
+      if (ranks.length === 0) continue;
+      const shape = shapeFor(layer, { inputModes: [inputs], outputModes: [outputs], ranks, blocks });
+      found.set(JSON.stringify(shape), shape);
+    }
+  return [...found.values()];
+}
+
+function largestRank(inputModes: readonly number[], outputModes: readonly number[], blocks: number, budget: number): number {
+  let rank = 0;
+  for (;;) {
+    const ranks = inputModes.map(() => rank + 1);
+    const { parameters } = blockTermCost({ inputModes, outputModes, ranks, blocks });
+    if (parameters > budget || blocks * elementCount(ranks) > LARGEST_CORE) return rank;
+    rank++;
+  }
+}
+
+/** Parameters of a shape as it is written into the model. */
+export function storedParameters(layer: ReplaceableLayer, shape: BlockTermShape): number {
+  if (layer.kind !== 'convolution') return blockTermCost(shape).parameters;
+  const [r = 1, q = 1] = shape.ranks;
+  return shape.blocks * (r * layer.inputs + q * layer.outputs + r * q * layer.window);
+}
+
+/** Error, parameters, multiply-accumulates and measured time of candidates for one layer, with the best trade-offs marked. */
+export async function rankLayer(
+  runtime: Runtime,
+  graph: Graph,
+  layer: ReplaceableLayer,
+  options: RankSearchOptions = {},
+): Promise<LayerRanks> {
+  const { batch = 1, onProgress } = { ...options, onProgress: options.onProgress?.bind(options) };
+  const rows = Math.max(1, batch * rowsOf(graph, layer));
+  const products = new Products(runtime, options);
+  try {
+    const shapes = proposeShapes(layer);
+    const candidates: Omit<RankCandidate, 'pareto'>[] = [];
+    const survey = new Survey(runtime, rows, options);
+    for (const [i, shape] of shapes.entries()) {
+      onProgress?.(i, shapes.length, `${layer.node.name}: rank ${shape.ranks.join(',')}, ${shape.blocks} blocks`);
+      const { error } = await fitLayer(runtime, graph, layer, shape, { ...SURVEY, ...options, onProgress: undefined });
+      candidates.push(await survey.blockTerm(layer, shape, error));
+    }
+    const { spectrum, baselines } = await compare(products, graph, layer, shapes, survey, new Random(options.seed ?? 1, 23));
+    onProgress?.(shapes.length, shapes.length, layer.node.name);
+    const all = markPareto([...candidates, ...baselines]);
+    const denseParameters = layer.inputs * layer.outputs * layer.window;
+    return {
+      layer: layer.node.name,
+      op: layer.node.op,
+      inputs: layer.inputs,
+      outputs: layer.outputs,
+      gates: layer.gates,
+      batch,
+      denseParameters,
+      denseMacs: rows * denseParameters,
+      denseMilliseconds: await survey.dense(layer),
+      spectrum,
+      verdict: verdictOf(all, denseParameters),
+      candidates: all,
+    };
+  } finally {
+    await products.dispose();
+  }
+}
+
+/** Times networks of one number of rows. */
+class Survey {
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly rows: number,
+    private readonly options: RankSearchOptions,
+  ) {}
+
+  async blockTerm(layer: ReplaceableLayer, shape: BlockTermShape, error: number): Promise<Omit<RankCandidate, 'pareto'>> {
+    const form: FormKind = shape.blocks === 1 ? 'tucker' : 'block-term';
+    if (layer.kind === 'convolution') {
+      const parameters = storedParameters(layer, shape);
+      return {
+        form,
+        ...shape,
+        error,
+        parameters,
+        macs: this.rows * parameters,
+        milliseconds: await this.time(pointNetwork(layer, shape, this.rows)),
+      };
+    }
+    return { form, ...shape, error, ...(await this.cost(blockTermNetwork(shape, this.rows))) };
+  }
+
+  async cost(network: TensorNetwork): Promise<{ parameters: number; macs: number; milliseconds: number }> {
+    return { parameters: parameterCount(network), macs: findContractionPath(network).macs, milliseconds: await this.time(network) };
+  }
+
+  dense({ inputs, outputs, window }: ReplaceableLayer): Promise<number> {
+    const sizes = new Map([['b', this.rows], ['i1', inputs * window], ['j1', outputs]]); // prettier-ignore
+    return this.time({
+      sizes,
+      tensors: [
+        { name: DATA, indices: ['b', 'i1'] },
+        { name: 'w', indices: ['i1', 'j1'] },
+      ],
+      output: ['b', 'j1'],
+    });
+  }
+
+  /** Median milliseconds of a forward pass. */
+  private async time(network: TensorNetwork): Promise<number> {
+    const builder = new GraphBuilder('layer');
+    const data = network.tensors.find((t) => t.name === DATA);
+    const dims = sizesOf(network, data?.indices ?? []);
+    const values = new Map([[DATA, builder.input(DATA, dims)]]);
+    for (const { name, indices } of weightsOf(network)) {
+      const shape = sizesOf(network, indices);
+      values.set(name, builder.initializer(name, float32(shape, new Float32Array(elementCount(shape)).fill(0.01))));
+    }
+    builder.output(emitNetwork(builder, network, findContractionPath(network).tree, values, 'layer'), 'y');
+    const program = await this.runtime.compile(builder.graph, { threads: this.options.threads });
+    try {
+      const feeds = new Map([[DATA, float32(dims, new Float32Array(elementCount(dims)).fill(0.5))]]);
+      const times: number[] = [];
+      for (let run = 0; run < 9; run++) {
+        const start = performance.now();
+        await program.run(feeds, { signal: this.options.signal });
+        times.push(performance.now() - start);
+      }
+      return times.sort((a, b) => a - b)[4] ?? NaN;
+    } finally {
+      program.dispose();
+    }
+  }
+}
+
+/** The three products of a Tucker-2 convolution, position by position, for their time. */
+function pointNetwork({ inputs, outputs, window }: ReplaceableLayer, { ranks, blocks }: BlockTermShape, rows: number): TensorNetwork {
+  const [r = 1, q = 1] = ranks;
+  const sizes = new Map([['b', rows], ['c', inputs], ['w', window], ['n', blocks], ['r', r], ['q', q], ['m', outputs]]); // prettier-ignore
+  return {
+    sizes,
+    tensors: [
+      { name: DATA, indices: ['b', 'c'] },
+      { name: 'reduce', indices: ['n', 'c', 'r'] },
+      { name: 'core', indices: ['n', 'r', 'q', 'w'] },
+      { name: 'expand', indices: ['n', 'w', 'q', 'm'] },
+    ],
+    output: ['b', 'm'],
+  };
+}
+
+/** Singular values, and truncated SVD and tensor train at the sizes of the block-term candidates. */
+async function compare(
+  products: Products,
+  graph: Graph,
+  layer: ReplaceableLayer,
+  shapes: readonly BlockTermShape[],
+  survey: Survey,
+  random: Random,
+): Promise<{ spectrum: LayerRanks['spectrum']; baselines: Omit<RankCandidate, 'pareto'>[] }> {
+  const { inputs, outputs, window } = layer;
+  const matrix = layer.kind === 'convolution' ? (graph.initializers.get(layer.weight)?.data as Float32Array) : weightMatrix(graph, layer);
+  const [rows, columns] = layer.kind === 'convolution' ? [outputs, inputs * window] : [inputs, outputs];
+  const energy = squaredNorm(matrix);
+  const { energies } = await leadingRows(products, matrix, columns, Math.min(SPECTRUM, rows, columns), random);
+  const spectrum = { values: energies.map(Math.sqrt), energy };
+  if (layer.kind === 'convolution') return { spectrum, baselines: [] };
+  const baselines: Omit<RankCandidate, 'pareto'>[] = [];
+  for (const rank of new Set(TARGETS.map((t) => Math.floor((t * inputs * outputs) / (inputs + outputs))))) {
+    if (rank < 1 || rank > energies.length) continue;
+    const kept = energies.slice(0, rank).reduce((a, b) => a + b, 0);
+    const error = Math.sqrt(Math.max(0, 1 - kept / energy));
+    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, ...(await survey.cost(lowRankNetwork(inputs, outputs, rank))) }); // prettier-ignore
+  }
+  const deepest = shapes.reduce<BlockTermShape | undefined>((a, b) => (!a || b.inputModes.length > a.inputModes.length ? b : a), undefined);
+  if (!deepest) return { spectrum, baselines };
+  const { inputModes, outputModes } = deepest;
+  const folded = {
+    dims: inputModes.map((m, k) => m * (outputModes[k] ?? 1)),
+    data: foldMatrix(padMatrix(matrix, layer, deepest), inputModes, outputModes),
+  };
+  for (const rank of [2, 4, 8, 16]) {
+    const { ranks, error } = await tensorTrainError(products, folded, rank, random);
+    const cost = await survey.cost(tensorTrainNetwork(inputModes, outputModes, ranks));
+    if (cost.parameters < inputs * outputs)
+      baselines.push({ form: 'tensor-train', inputModes, outputModes, ranks, blocks: 1, error, ...cost });
+  }
+  return { spectrum, baselines };
+}
+
+/** Times closer than this fraction count as equal. */
+const SAME_TIME = 0.1;
+
+function markPareto(candidates: readonly Omit<RankCandidate, 'pareto'>[]): RankCandidate[] {
+  const dominates = (a: Omit<RankCandidate, 'pareto'>, b: Omit<RankCandidate, 'pareto'>): boolean =>
+    a !== b &&
+    a.error <= b.error &&
+    a.parameters <= b.parameters &&
+    a.milliseconds <= b.milliseconds * (1 + SAME_TIME) &&
+    (a.error < b.error || a.parameters < b.parameters || a.milliseconds < b.milliseconds);
+  return candidates
+    .map((c) => ({ ...c, pareto: !candidates.some((other) => dominates(other, c)) }))
+    .sort((a, b) => a.parameters - b.parameters || a.error - b.error);
+}
+
+/** One honest sentence on what this layer gives away. */
+function verdictOf(candidates: readonly RankCandidate[], denseParameters: number): string {
+  const quarter = candidates.filter((c) => c.parameters <= denseParameters / 4);
+  if (quarter.length === 0) return 'This layer is too small to be written with 4 times fewer parameters.';
+  const energy = 1 - Math.min(...quarter.map((c) => c.error)) ** 2;
+  const kept = `at 4 times fewer parameters it keeps ${Math.round(100 * energy)} % of its energy`;
+  if (energy < 0.6) return `This matrix has a flat spectrum: ${kept}; train in this form instead.`;
+  if (energy < 0.95) return `This matrix compresses in part: ${kept}; tune the network after replacing it.`;
+  return `This matrix compresses well: ${kept}.`;
+}
