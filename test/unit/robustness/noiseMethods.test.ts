@@ -97,17 +97,22 @@ describe('noise while training', () => {
 describe('noise in a surgery plan', () => {
   const operation = (noise: NoiseOptions) => ({ kind: 'insert-noise' as const, id: 'noise', enabled: true, noise });
 
-  it('changes how the network trains, not the network', () => {
+  it('changes how the network trains, not the network', async () => {
     const graph = network();
     const noise: NoiseOptions = { method: 'anl', layers: ['bn2'] };
-    const applied = applyOperations(graph, [operation({ method: 'canl' }), operation(noise)]);
+    const applied = await applyOperations(graph, [operation({ method: 'canl' }), operation(noise)], () => runtime);
     assert.equal(applied.graph, graph);
     assert.deepEqual([applied.noise, applied.cuts], [noise, []]);
-    assert.equal(applyOperations(graph, [{ ...operation(noise), enabled: false }]).noise, undefined);
+    const off = await applyOperations(graph, [{ ...operation(noise), enabled: false }], () => runtime);
+    assert.equal(off.noise, undefined);
   });
 
-  it('names a layer that the network does not have', () => {
-    assert.throws(() => applyOperations(network(), [operation({ method: 'anl', layers: ['bn9'] })]), /no layer bn9/);
+  it('names a layer that the network does not have', async () => {
+    const operations = [operation({ method: 'anl', layers: ['bn9'] })];
+    await assert.rejects(
+      applyOperations(network(), operations, () => runtime),
+      /no layer bn9/,
+    );
   });
 });
 
