@@ -52,7 +52,7 @@ async function chooseDevice(engine: EngineClient): Promise<void> {
   ]);
   const picked = await vscode.window.showQuickPick(items, {
     title: 'Scalpel: what runs networks',
-    placeHolder: 'Looking at what is here…',
+    placeHolder: 'Device for scoring, training and measuring',
   });
   if (!picked) return;
   await vscode.workspace.getConfiguration('scalpel').update('device', picked.label, vscode.ConfigurationTarget.Global);
