@@ -45,6 +45,9 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
     });
   return [
     command('openSample', () => openSample(context)),
+    command('walkthrough', () =>
+      vscode.commands.executeCommand('workbench.action.openWalkthrough', `${context.extension.id}#start`, false),
+    ),
     onModel('computeImportance', (model) => importance(parts, model)),
     onModel('pruneToBudget', (model) => pruneToBudget(parts, model)),
     onModel('evaluate', (model) => evaluate(parts, model)),

@@ -4,6 +4,7 @@ import { registerCommands } from './commands';
 import { engineEnvironment, registerDeviceCommands } from './deviceCommands';
 import { EngineClient } from './engineClient';
 import { ModelEditorProvider } from './modelEditor';
+import { registerModelTools } from './modelTools';
 import { ModelsTree } from './modelsTree';
 import { PlanTree } from './planTree';
 import { Runs } from './runs';
@@ -45,6 +46,7 @@ export function activate(context: vscode.ExtensionContext): void {
     statusItem(editors, runs, engine),
     ...registerDeviceCommands(context, engine, runs),
     ...registerSourceCommands(editors, sources),
+    ...registerModelTools(engine, editors),
     ...registerCommands({ context, engine, editors, plan, runs }),
   );
 }

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import os from 'node:os';
 import path from 'node:path';
 import { root } from '../../tools/install.mjs';
-import { server, serverNode } from './setup.mjs';
+import { here, server, serverNode } from './setup.mjs';
 
 const SETTINGS = {
   'workbench.startupEditor': 'none',
@@ -19,7 +19,7 @@ const SETTINGS = {
   'window.autoDetectColorScheme': true,
 };
 
-export async function startServer({ settings = {}, files = {}, workspace: given, port: wanted = 0 } = {}) {
+export async function startServer({ settings = {}, files = {}, extensions = [], workspace: given, port: wanted = 0 } = {}) {
   const data = mkdtempSync(path.join(os.tmpdir(), 'scalpel-workbench-'));
   const workspace = given ?? path.join(data, 'workspace');
   mkdirSync(workspace, { recursive: true });
@@ -29,6 +29,7 @@ export async function startServer({ settings = {}, files = {}, workspace: given,
   const { publisher, name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   mkdirSync(path.join(data, 'extensions'));
   symlinkSync(root, path.join(data, 'extensions', `${publisher}.${name}-${version}`));
+  for (const extra of extensions) symlinkSync(path.join(here, extra), path.join(data, 'extensions', `scalpel-test.${extra}-0.0.1`));
   const args = [
     'out/server-main.js',
     '--accept-server-license-terms',
