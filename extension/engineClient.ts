@@ -32,6 +32,8 @@ export class EngineClient implements vscode.Disposable {
   private readonly progressEmitter = new vscode.EventEmitter<Progress>();
   private readonly stoppedEmitter = new vscode.EventEmitter<string>();
   readonly onProgress = this.progressEmitter.event;
+  private readonly pointEmitter = new vscode.EventEmitter<EngineEvents['tickTock/point']>();
+  readonly onTickTockPoint = this.pointEmitter.event;
   /** The process ended without being asked to. */
   readonly onStopped = this.stoppedEmitter.event;
 
@@ -75,6 +77,7 @@ export class EngineClient implements vscode.Disposable {
   dispose(): void {
     this.stop();
     this.progressEmitter.dispose();
+    this.pointEmitter.dispose();
     this.stoppedEmitter.dispose();
   }
 
@@ -89,6 +92,7 @@ export class EngineClient implements vscode.Disposable {
     child.stderr?.on('data', (text: Buffer) => this.output.warn(text.toString().trimEnd()));
     const connection = createMessageConnection(new IPCMessageReader(child), new IPCMessageWriter(child));
     connection.onNotification('job/progress', (progress: Progress) => this.progressEmitter.fire(progress));
+    connection.onNotification('tickTock/point', (point: EngineEvents['tickTock/point']) => this.pointEmitter.fire(point));
     connection.onNotification('engine/log', ({ level, message }: EngineEvents['engine/log']) => this.output[level](message));
     connection.listen();
     const running = { process: child, connection };

@@ -10,6 +10,7 @@ import { PlanTree } from './planTree';
 import { Runs } from './runs';
 import { registerSourceCommands } from './sourceCommands';
 import { SourceModels } from './sourceModels';
+import { registerTickTock } from './tickTockPage';
 
 export function activate(context: vscode.ExtensionContext): void {
   const dist = vscode.Uri.joinPath(context.extensionUri, 'dist').fsPath;
@@ -47,6 +48,7 @@ export function activate(context: vscode.ExtensionContext): void {
     ...registerDeviceCommands(context, engine, runs),
     ...registerSourceCommands(editors, sources),
     ...registerModelTools(engine, editors),
+    ...registerTickTock(context, editors, engine, runs),
     ...registerCommands({ context, engine, editors, plan, runs }),
   );
 }

@@ -18,6 +18,7 @@ export class ModelDocument implements vscode.CustomDocument {
   private base: string;
   private current: readonly PlanOperation[];
   private shown: ModelSummary;
+  private lockedLayers: readonly string[];
   importance: ImportanceReport | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
   private readonly disposed = new vscode.EventEmitter<void>();
@@ -35,8 +36,10 @@ export class ModelDocument implements vscode.CustomDocument {
     private readonly original: ModelSummary,
     shown: ModelSummary,
     operations: readonly PlanOperation[],
+    locked: readonly string[],
   ) {
     this.base = base;
+    this.lockedLayers = locked;
     this.shown = shown;
     this.current = operations;
   }
@@ -45,7 +48,7 @@ export class ModelDocument implements vscode.CustomDocument {
     const base = backup?.base.path ?? uri.fsPath;
     const original = await engine.request('model/inspect', { path: base });
     const shown = backup ? await engine.request('model/inspect', { path: base, plan: backup }) : original;
-    return new ModelDocument(uri, engine, runs, storage, base, original, shown, backup?.operations ?? []);
+    return new ModelDocument(uri, engine, runs, storage, base, original, shown, backup?.operations ?? [], backup?.locked ?? []);
   }
 
   get file(): string {
@@ -73,8 +76,19 @@ export class ModelDocument implements vscode.CustomDocument {
     return this.current;
   }
 
+  /** Layers whose groups lose nothing. */
+  get locked(): readonly string[] {
+    return this.lockedLayers;
+  }
+
+  /** Whether the plan changes the network itself. */
+  get hasSurgery(): boolean {
+    return this.current.some((o) => o.enabled && o.kind !== 'insert-noise');
+  }
+
   planWith(operations: readonly PlanOperation[]): SurgeryPlan {
-    return { version: 1, base: { path: this.base, hash: this.original.hash }, operations };
+    const locked = this.lockedLayers.length > 0 ? { locked: this.lockedLayers } : {};
+    return { version: 1, base: { path: this.base, hash: this.original.hash }, operations, ...locked };
   }
 
   get plan(): SurgeryPlan {
@@ -90,6 +104,18 @@ export class ModelDocument implements vscode.CustomDocument {
       undo: () => this.show(before, importance),
       redo: () => this.show(operations),
     });
+  }
+
+  /** Locks layers in place of those locked before, as one undoable edit. */
+  setLocked(label: string, locked: readonly string[]): void {
+    const before = this.lockedLayers;
+    const set = (layers: readonly string[]): Promise<void> => {
+      this.lockedLayers = layers;
+      this.changed.fire();
+      return Promise.resolve();
+    };
+    void set(locked);
+    this.edited.fire({ label, undo: () => set(before), redo: () => set(locked) });
   }
 
   setImportance(report: ImportanceReport): void {
@@ -130,6 +156,7 @@ export class ModelDocument implements vscode.CustomDocument {
   }
 
   async revert(): Promise<void> {
+    this.lockedLayers = [];
     await this.show([]);
   }
 

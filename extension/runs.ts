@@ -1,20 +1,51 @@
+import path from 'node:path';
 import * as vscode from 'vscode';
 import type { EngineClient } from './engineClient';
 import { EngineError } from './engineClient';
+
+/** A line under a finished run; a click opens its file. */
+export interface RunResult {
+  readonly label: string;
+  readonly description: string;
+  readonly file?: string;
+}
+
+/** What can be done with a run besides cancelling it. */
+export interface RunActions {
+  /** Shows the page of the run. */
+  open?(): Promise<unknown> | undefined;
+  /** Goes on from its checkpoint. */
+  resume?(): Promise<unknown>;
+  /** Gives the run up and removes its checkpoint. */
+  discard?(): Promise<unknown>;
+}
+
+type RunState = 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
 
 export interface Run {
   readonly job: string;
   readonly title: string;
   readonly file: string;
-  state: 'running' | 'done' | 'failed' | 'cancelled';
+  readonly actions: RunActions;
+  state: RunState;
   detail: string;
   fraction: number;
+  results: readonly RunResult[];
 }
 
-/** Jobs of this session: what runs, how far it is, how it ended. */
-export class Runs implements vscode.TreeDataProvider<Run>, vscode.Disposable {
+export interface RunOptions<T> {
+  readonly actions?: RunActions;
+  readonly results?: (result: T) => readonly RunResult[];
+  /** Whether a failed or cancelled run can go on later. */
+  readonly isInterrupted?: () => boolean;
+}
+
+type Item = Run | RunResult;
+
+/** Jobs of this session and runs that an earlier one left: what runs, how far it is, how it ended. */
+export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   private readonly list: Run[] = [];
-  private readonly changed = new vscode.EventEmitter<Run | undefined>();
+  private readonly changed = new vscode.EventEmitter<Item | undefined>();
   readonly onDidChangeTreeData = this.changed.event;
   private readonly subscription: vscode.Disposable;
 
@@ -31,8 +62,14 @@ export class Runs implements vscode.TreeDataProvider<Run>, vscode.Disposable {
   }
 
   /** Runs work as a job with progress in the editor; the work's last word is shown in the tree. */
-  async run<T>(title: string, file: string, work: (job: string) => Promise<T>, describe: (result: T) => string): Promise<T> {
-    const run: Run = { job: this.engine.newJob(), title, file, state: 'running', detail: '', fraction: 0 };
+  async run<T>(
+    title: string,
+    file: string,
+    work: (job: string) => Promise<T>,
+    describe: (result: T) => string,
+    { actions = {}, results, isInterrupted }: RunOptions<T> = {},
+  ): Promise<T> {
+    const run: Run = { job: this.engine.newJob(), title, file, actions, state: 'running', detail: '', fraction: 0, results: [] };
     this.list.unshift(run);
     this.changed.fire(undefined);
     try {
@@ -41,9 +78,10 @@ export class Runs implements vscode.TreeDataProvider<Run>, vscode.Disposable {
       );
       run.state = 'done';
       run.detail = describe(result);
+      run.results = results?.(result) ?? [];
       return result;
     } catch (error) {
-      run.state = error instanceof EngineError && error.code === 'cancelled' ? 'cancelled' : 'failed';
+      run.state = isInterrupted?.() ? 'interrupted' : error instanceof EngineError && error.code === 'cancelled' ? 'cancelled' : 'failed';
       run.detail = error instanceof Error ? error.message : String(error);
       throw error;
     } finally {
@@ -51,26 +89,67 @@ export class Runs implements vscode.TreeDataProvider<Run>, vscode.Disposable {
     }
   }
 
+  /** Lists a run that ended before its work was done. */
+  addInterrupted(title: string, file: string, detail: string, actions: RunActions): Run {
+    const run: Run = { job: this.engine.newJob(), title, file, actions, state: 'interrupted', detail, fraction: 0, results: [] };
+    this.list.unshift(run);
+    this.changed.fire(undefined);
+    return run;
+  }
+
+  /** Takes interrupted runs of a file from the list, because they go on or were given up. */
+  removeInterrupted(file: string): void {
+    const kept = this.list.filter((r) => r.state !== 'interrupted' || r.file !== file);
+    this.list.splice(0, this.list.length, ...kept);
+    this.changed.fire(undefined);
+  }
+
   running(): readonly Run[] {
     return this.list.filter((run) => run.state === 'running');
   }
 
-  getTreeItem(run: Run): vscode.TreeItem {
-    const item = new vscode.TreeItem(run.title);
-    const icons = { running: 'sync~spin', done: 'pass', failed: 'error', cancelled: 'circle-slash' };
-    item.iconPath = new vscode.ThemeIcon(icons[run.state]);
-    item.description = run.detail;
-    item.tooltip = `${run.title}\n${run.file}\n${run.detail}`;
-    item.contextValue = `run-${run.state}`;
-    return item;
+  getTreeItem(item: Item): vscode.TreeItem {
+    return 'state' in item ? runItem(item) : resultItem(item);
   }
 
-  getChildren(run?: Run): Run[] {
-    return run ? [] : this.list;
+  getChildren(item?: Item): Item[] {
+    if (!item) return [...this.list];
+    return 'state' in item ? [...item.results] : [];
   }
 
   dispose(): void {
     this.subscription.dispose();
     this.changed.dispose();
   }
+}
+
+const ICONS: Readonly<Record<RunState, string>> = {
+  running: 'sync~spin',
+  done: 'pass',
+  failed: 'error',
+  cancelled: 'circle-slash',
+  interrupted: 'debug-pause',
+};
+
+function runItem(run: Run): vscode.TreeItem {
+  const { Collapsed, None } = vscode.TreeItemCollapsibleState;
+  const item = new vscode.TreeItem(run.title, run.results.length > 0 ? Collapsed : None);
+  item.iconPath = new vscode.ThemeIcon(ICONS[run.state]);
+  const percent = run.state === 'running' && run.fraction > 0 ? `${Math.round(100 * run.fraction)} % · ` : '';
+  item.description = `${percent}${run.detail}`;
+  item.tooltip = `${run.title}\n${run.file}\n${run.detail}`;
+  item.contextValue = `run-${run.state}${run.state === 'interrupted' && run.actions.resume ? ' resumable' : ''}`;
+  if (run.actions.open) item.command = { command: 'scalpel.openRun', title: 'Show Run', arguments: [run] };
+  return item;
+}
+
+function resultItem({ label, description, file }: RunResult): vscode.TreeItem {
+  const item = new vscode.TreeItem(label);
+  item.description = description;
+  item.iconPath = new vscode.ThemeIcon(file ? 'file' : 'dash');
+  if (file) {
+    item.tooltip = file;
+    item.command = { command: 'vscode.open', title: path.basename(file), arguments: [vscode.Uri.file(file)] };
+  }
+  return item;
 }

@@ -5,6 +5,8 @@ export interface SurgeryPlan {
   readonly version: 1;
   readonly base: { readonly path: string; readonly hash: string };
   readonly operations: readonly PlanOperation[];
+  /** Layers that were locked while the plan was made: it cuts nothing of their groups from then on. */
+  readonly locked?: readonly string[];
 }
 
 export type PlanOperation = PruneOperation | DecomposeOperation | NoiseOperation;

@@ -27,15 +27,18 @@ export interface TickTockPoint {
   readonly snapshot?: string;
 }
 
+/** Hyper-parameters by name (engine/pruning/tickTockConfig). */
+export type TickTockSettings = Readonly<Record<string, number | boolean>>;
+
 export interface TickTockOptions extends DataOptions, PruneBudget {
   readonly output: string;
   /** Settings that differ from the paper's. */
-  readonly config?: Readonly<Record<string, number | boolean>>;
+  readonly config?: TickTockSettings;
   readonly locked?: readonly string[];
   /** Noise whenever the network trains. */
   readonly noise?: NoiseOptions;
   readonly roundTo?: number;
-  /** Folder that takes the network of every Tick. */
+  /** Folder that takes the network of every point. */
   readonly snapshots?: string;
   /** Files that take the plan, and the weights as safetensors under the names they have. */
   readonly planFile?: string;
@@ -61,6 +64,8 @@ export interface PruningRequests extends GroupRequests {
   'tickTock/run': { params: { job: string; path: string } & TickTockOptions; result: TickTockResult };
   /** Ends a run within one step and keeps the network of its last complete Tick; `tickTock/run` then answers with it. */
   'tickTock/stop': { params: { job: string }; result: { stopping: boolean } };
+  /** Every setting: those of a file, the paper's where it leaves them out; and the paper's as a commented file to start from. */
+  'tickTock/settings': { params: { file?: string }; result: { settings: TickTockSettings; text: string } };
 }
 
 export interface PruningEvents {

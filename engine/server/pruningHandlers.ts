@@ -1,7 +1,7 @@
 import type { PruningRequests } from '../contract/tickTock';
 import type { Handlers, InJob, Notify } from './handlers';
 import { explainModelGroup, measureSensitivity } from './operations/groups';
-import { tickTockModel } from './operations/tickTock';
+import { readTickTockSettings, tickTockModel } from './operations/tickTock';
 
 /** Handlers of the pruning topic's requests. */
 export function pruningHandlers(inJob: InJob, notify: Notify): Pick<Handlers, keyof PruningRequests> {
@@ -20,6 +20,7 @@ export function pruningHandlers(inJob: InJob, notify: Notify): Pick<Handlers, ke
         stops.delete(job);
       }
     },
+    'tickTock/settings': ({ file }) => readTickTockSettings(file),
     'tickTock/stop': ({ job }) => {
       stops.get(job)?.abort();
       return Promise.resolve({ stopping: stops.has(job) });

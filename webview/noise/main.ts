@@ -2,22 +2,15 @@ import { formatPercent } from '../../engine/contract/format';
 import type { NoiseMethod, NoiseOptions } from '../../engine/contract/noise';
 import type { NoisePageContract, NoisePageState, RobustnessCurve } from '../../engine/contract/noisePage';
 import type { Attack, AttackNorm } from '../../engine/contract/robustness';
-import { control, registerControls } from '../controls/controls';
+import { control, dropdown, numberIn, registerControls, textField } from '../controls/controls';
 import { Notice, element, labelled, titleBlock } from '../shared/elements';
 import { connectHost, messageOf } from '../shared/host';
 import { LineChart, type Series } from '../shared/lineChart';
+import { NOISE_METHODS } from '../shared/noiseMethods';
 import { drawFeatureMaps } from './featureView';
 import { LayerChoice } from './layerChoice';
 import './noise.css';
 
-const METHODS: readonly (readonly [NoiseMethod, string, string])[] = [
-  ['anl', 'Adversarial noise layers', '0.05'],
-  ['canl', 'Class-wise (reconstructed)', '0.05'],
-  ['gaussian', 'Gaussian', '0.05'],
-  ['random-sign', 'Random sign', '0.05'],
-  ['dropout', 'Dropout', '0.1'],
-  ['adversarial', 'Adversarial inputs', '0.031'],
-];
 const ATTACKS: readonly (readonly [Attack, string])[] = [
   ['fgsm', 'FGSM'],
   ['ifgsm', 'I-FGSM'],
@@ -31,48 +24,35 @@ const NORMS: readonly (readonly [AttackNorm, string])[] = [
 /** More layers than this make the live chart a tangle; the strongest are shown. */
 const MOST_CURVES = 6;
 
-type Choices = readonly (readonly [string, string, ...string[]])[];
 type Step = NoisePageContract['events']['step'];
 
 const host = connectHost<NoisePageContract>();
-
-function dropdown(id: string, label: string, choices: Choices): HTMLElement & { value: string; disabled: boolean } {
-  const made = control('vscode-dropdown', { id, 'aria-label': label });
-  for (const [value, text] of choices) made.append(control('vscode-option', { value }, text));
-  return made;
-}
-
-const field = (id: string, label: string, value: string): HTMLElement & { value: string } => {
-  const made = control('vscode-text-field', { id, 'aria-label': label, size: '10' });
-  made.value = value;
-  return made;
-};
 
 class NoisePage {
   private state: NoisePageState | undefined;
   private steps: Step[] = [];
   private readonly header = element('header', 'overview');
   private readonly notice = new Notice();
-  private readonly method = dropdown('method', 'Noise', METHODS);
-  private readonly epsilon = field('epsilon', 'Strength', '0.05');
+  private readonly method = dropdown('method', 'Noise', NOISE_METHODS);
+  private readonly epsilon = textField('epsilon', 'Strength', '0.05');
   private readonly data = control('vscode-text-field', {
     id: 'data',
     'aria-label': 'Labelled data',
     placeholder: 'Folder, .npz or generated:shapes?…',
   });
-  private readonly epochs = field('epochs', 'Epochs', '2');
+  private readonly epochs = textField('epochs', 'Epochs', '2');
   private readonly layers = new LayerChoice(() => this.showLayerNames());
   private readonly plan = control('vscode-button', { id: 'plan', appearance: 'secondary' }, 'Put into the plan');
   private readonly train = control('vscode-button', { id: 'train' }, 'Tune a copy');
   private readonly stop = control('vscode-button', { id: 'cancel', appearance: 'secondary' }, 'Cancel');
   private readonly attack = dropdown('attack', 'Attack', ATTACKS);
   private readonly norm = dropdown('norm', 'Norm', NORMS);
-  private readonly epsilons = field('epsilons', 'Radii', '0.01,0.02,0.04,0.08');
-  private readonly samples = field('samples', 'Test images', '200');
+  private readonly epsilons = textField('epsilons', 'Radii', '0.01,0.02,0.04,0.08');
+  private readonly samples = textField('samples', 'Test images', '200');
   private readonly measure = control('vscode-button', { id: 'measure' }, 'Measure');
   private readonly warnings = element('ul', 'warnings');
   private readonly layer = control('vscode-dropdown', { id: 'layer', 'aria-label': 'Layer' });
-  private readonly sample = field('sample', 'Test image', '0');
+  private readonly sample = textField('sample', 'Test image', '0');
   private readonly show = control('vscode-button', { id: 'show' }, 'Show');
   private readonly maps = element('div', 'all-maps');
   private readonly magnitudes: LineChart;
@@ -169,7 +149,7 @@ class NoisePage {
   }
 
   private get defaultEpsilon(): string {
-    return METHODS.find(([method]) => method === this.method.value)?.[2] ?? '0.05';
+    return NOISE_METHODS.find(([method]) => method === this.method.value)?.[2] ?? '0.05';
   }
 
   private chooseMethod(): void {
@@ -272,12 +252,6 @@ class NoisePage {
       for (const button of buttons) button.disabled = false;
     }
   }
-}
-
-function numberIn(text: string, name: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new Error(`${name}: “${text}” is not a number`);
-  return value;
 }
 
 registerControls();

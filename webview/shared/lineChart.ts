@@ -32,6 +32,8 @@ export interface LineChartOptions {
   /** Fixed ends of the y axis; the data's otherwise. */
   readonly yDomain?: readonly [number, number];
   readonly hasLegend?: boolean;
+  /** Heading of the values at a place; its x value otherwise. */
+  readonly titleOf?: (x: number) => string;
   /** A point was clicked, or Enter pressed at it. */
   readonly onChoose?: (x: number) => void;
 }
@@ -70,7 +72,7 @@ export class LineChart {
     const { formatX = plain, formatY = plain } = options;
     const all = series.flatMap((s) => s.points);
     const frame = chartFrame(this.host, options.height ?? 220, options.label, { ...MARGIN, top: 22 });
-    const [x0 = 0, x1 = 1] = extent(all, (p) => p[0]);
+    const [x0 = 0, x1 = 1] = extent([...all.map((p) => p[0]), ...this.bands.flatMap((b) => [b.from, b.to])]);
     const [y0 = 0, y1 = 1] = options.yDomain ?? extent(all, (p) => p[1]);
     const x = (options.isXLog ? scaleLog : scaleLinear)([x0, Math.max(x1, x0 + 1e-9)], [frame.left, frame.right]);
     const y = (options.isYLog ? scaleLog : scaleLinear)([y0, y1 > y0 ? y1 : y0 + Math.max(1e-9, Math.abs(y0))], [frame.bottom, frame.top]);
@@ -126,7 +128,7 @@ export class LineChart {
   private listen(frame: ReturnType<typeof chartFrame>, x: (v: number) => number, y: (v: number) => number): void {
     const places = [...new Set(this.series.flatMap((s) => s.points.map((p) => p[0])))].sort((a, b) => a - b);
     if (places.length === 0) return;
-    const { formatX = plain, formatY = plain, xLabel, onChoose } = this.options;
+    const { formatX = plain, formatY = plain, xLabel, onChoose, titleOf = (at: number) => `${xLabel} ${formatX(at)}` } = this.options;
     const crosshair = frame.svg
       .append('line')
       .attr('class', 'crosshair')
@@ -141,7 +143,7 @@ export class LineChart {
         return found ? [{ name, value: formatY(found[1]), colour: seriesColour(colour ?? i), height: y(found[1]) }] : [];
       });
       crosshair.attr('x1', x(at)).attr('x2', x(at)).attr('visibility', 'visible');
-      this.tooltip.show(x(at), rows[0]?.height ?? frame.top, `${xLabel} ${formatX(at)}`, rows);
+      this.tooltip.show(x(at), rows[0]?.height ?? frame.top, titleOf(at), rows);
     };
     const hide = (): void => {
       crosshair.attr('visibility', 'hidden');

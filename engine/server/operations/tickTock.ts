@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { TickTockOptions, TickTockPoint, TickTockResult } from '../../contract/tickTock';
+import type { TickTockOptions, TickTockPoint, TickTockResult, TickTockSettings } from '../../contract/tickTock';
 import { firstOf } from '../../datasets/dataset';
 import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
@@ -10,7 +10,7 @@ import { SurgeryError } from '../../graph/errors';
 import { findChannelGroups } from '../../pruning/channelGroups';
 import { keptIndices } from '../../pruning/keptIndices';
 import { tickTock } from '../../pruning/tickTock';
-import { type TickTockConfig, parseTickTockConfig } from '../../pruning/tickTockConfig';
+import { type TickTockConfig, describeTickTockConfig, parseTickTockConfig } from '../../pruning/tickTockConfig';
 import { packState, unpackState } from '../../pruning/tickTockState';
 import { emptyPlan, pruneOperation, withOperation, writePlan } from '../../surgery/plan';
 import { type DataFlags, openData, trainingSource } from './data';
@@ -64,7 +64,7 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
     ...(options.resume ? { resume: (start) => unpackState(readNpz(checkpoint), key, start, checkpoint) } : {}),
     save: (state) => writeNpz(checkpoint, packState(state, key)),
     async onPoint(point, graph) {
-      const snapshot = options.snapshots && path.join(options.snapshots, `tick-${String(point.ticks).padStart(4, '0')}.onnx`);
+      const snapshot = options.snapshots && path.join(options.snapshots, snapshotName(point));
       if (snapshot) await writeOnnx(graph(), snapshot);
       const told = snapshot ? { ...point, snapshot } : point;
       context.log?.(describePoint(told));
@@ -95,6 +95,20 @@ function runKey(hash: string, options: TickTockFlags, config: TickTockConfig): s
   const stated = JSON.stringify([hash, data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, noise, config]);
   return createHash('sha256').update(stated).digest('hex');
 }
+
+/** Settings of a file (the paper's without one), and the paper's as a commented file. */
+export async function readTickTockSettings(file?: string): Promise<{ settings: TickTockSettings; text: string }> {
+  const text = describeTickTockConfig();
+  if (file === undefined) return { settings: { ...parseTickTockConfig(text, 'the defaults') }, text };
+  const stated = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new SurgeryError('file-not-found', `${file} cannot be read: ${String(error)}`);
+  });
+  return { settings: { ...parseTickTockConfig(stated, file) }, text };
+}
+
+/** Every point has a file of its own, in the order of the run. */
+const snapshotName = ({ phase, ticks, passes }: TickTockPoint): string =>
+  `pass-${String(passes).padStart(4, '0')}-${phase}-${String(ticks).padStart(4, '0')}.onnx`;
 
 const describePoint = (point: TickTockPoint): string =>
   `${point.phase} ${point.ticks}: ${point.filters} filters, ${(point.macs / 1e6).toFixed(2)} M MACs, loss ${point.loss.toFixed(4)}, accuracy ${(100 * point.accuracy).toFixed(2)} %`;
