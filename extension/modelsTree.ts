@@ -63,6 +63,8 @@ function modelItem(uri: vscode.Uri): vscode.TreeItem {
   const item = new vscode.TreeItem(path.basename(uri.fsPath), vscode.TreeItemCollapsibleState.Collapsed);
   item.iconPath = new vscode.ThemeIcon('circuit-board');
   item.resourceUri = uri;
+  const folder = path.dirname(vscode.workspace.asRelativePath(uri));
+  if (folder !== '.') item.description = folder;
   item.contextValue = 'model';
   item.command = { command: 'vscode.openWith', title: 'Open', arguments: [uri, ModelEditorProvider.viewType] };
   return item;

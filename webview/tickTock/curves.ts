@@ -72,7 +72,7 @@ export class CurvesView {
 
   private titleOf(passes: number): string {
     const point = this.points.find((p) => p.passes === passes);
-    return point ? `${PHASES[point.phase].name}, after Tick ${point.ticks}` : 'Start';
+    return point ? nameOf(point) : 'Start';
   }
 
   private place(className: string): HTMLElement {
@@ -82,5 +82,10 @@ export class CurvesView {
   }
 }
 
-export const describePoint = ({ phase, ticks, accuracy, macs, filters }: TickTockPoint, whole: { macs: number }): string =>
-  `${PHASES[phase].name} after Tick ${ticks}: ${formatPercent(accuracy, 2)} correct, ${formatPercent(macs / whole.macs)} of the MACs, ${filters} filters`;
+const nameOf = ({ phase, ticks }: TickTockPoint): string =>
+  phase === 'tick' ? `Tick ${ticks}` : `${PHASES[phase].name} after Tick ${ticks}`;
+
+export const describePoint = (point: TickTockPoint, whole: { macs: number }): string => {
+  const { accuracy, macs, filters } = point;
+  return `${nameOf(point)}: ${formatPercent(accuracy, 2)} correct, ${formatPercent(macs / whole.macs)} of the MACs, ${filters} filters`;
+};

@@ -19,7 +19,12 @@ export function resultCard({ before, after, maskedDifference, stopped }: TickToc
     `${latencyMs.toFixed(3)} ms ± ${(latencySpreadMs / 2).toFixed(3)}`;
   const change = 100 * ((after.accuracy ?? NaN) - (before.accuracy ?? NaN));
   const rows: Row[] = [
-    ['Accuracy', accuracy(before), accuracy(after), Number.isNaN(change) ? '' : `${change > 0 ? '+' : ''}${change.toFixed(2)} points`],
+    [
+      'Accuracy',
+      accuracy(before),
+      accuracy(after),
+      Number.isNaN(change) ? '' : `${change < 0 ? '−' : '+'}${Math.abs(change).toFixed(2)} points`,
+    ],
     row('MACs', (m) => m.macs, formatCount),
     row('Parameters', (m) => m.parameters, formatCount),
     row('File', (m) => m.bytes, formatBytes),

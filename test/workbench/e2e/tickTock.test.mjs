@@ -83,7 +83,7 @@ describe('Tick-Tock in the workbench', () => {
     await chart.focus();
     await page.keyboard.press('Home');
     await page.keyboard.press('Enter');
-    await until(async () => /after Tick 1: /.test(await tick.locator('.choice').innerText()), 'the first Tick is chosen');
+    await until(async () => /^Tick 1: /.test(await tick.locator('.choice').innerText()), 'the first Tick is chosen');
     await tick.locator('#open-tick').click();
     await page.locator('.tabs-container .tab', { hasText: /pass-0001-tick-0001.onnx/ }).waitFor({ timeout: 30_000 });
     await page.locator('.tabs-container .tab', { hasText: 'Tick-Tock' }).click();
