@@ -4,6 +4,7 @@ import { IPCMessageReader, IPCMessageWriter, type MessageConnection, ResponseErr
 import type { EngineEvents, EngineRequests, WireError } from '../engine/contract/protocol';
 
 type Progress = EngineEvents['job/progress'];
+type PartialRanks = EngineEvents['ranks/partial'];
 
 /** A failure that the engine reported; `code` is from the closed list of the contract. */
 export class EngineError extends Error {
@@ -30,10 +31,12 @@ export class EngineClient implements vscode.Disposable {
   private running: Running | undefined;
   private jobs = 0;
   private readonly progressEmitter = new vscode.EventEmitter<Progress>();
+  private readonly ranksEmitter = new vscode.EventEmitter<PartialRanks>();
   private readonly stoppedEmitter = new vscode.EventEmitter<string>();
   readonly onProgress = this.progressEmitter.event;
   private readonly pointEmitter = new vscode.EventEmitter<EngineEvents['tickTock/point']>();
   readonly onTickTockPoint = this.pointEmitter.event;
+  readonly onPartialRanks = this.ranksEmitter.event;
   /** The process ended without being asked to. */
   readonly onStopped = this.stoppedEmitter.event;
 
@@ -78,6 +81,7 @@ export class EngineClient implements vscode.Disposable {
     this.stop();
     this.progressEmitter.dispose();
     this.pointEmitter.dispose();
+    this.ranksEmitter.dispose();
     this.stoppedEmitter.dispose();
   }
 
@@ -93,6 +97,7 @@ export class EngineClient implements vscode.Disposable {
     const connection = createMessageConnection(new IPCMessageReader(child), new IPCMessageWriter(child));
     connection.onNotification('job/progress', (progress: Progress) => this.progressEmitter.fire(progress));
     connection.onNotification('tickTock/point', (point: EngineEvents['tickTock/point']) => this.pointEmitter.fire(point));
+    connection.onNotification('ranks/partial', (found: PartialRanks) => this.ranksEmitter.fire(found));
     connection.onNotification('engine/log', ({ level, message }: EngineEvents['engine/log']) => this.output[level](message));
     connection.listen();
     const running = { process: child, connection };

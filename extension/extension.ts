@@ -7,6 +7,8 @@ import { ModelEditorProvider } from './modelEditor';
 import { registerModelTools } from './modelTools';
 import { ModelsTree } from './modelsTree';
 import { PlanTree } from './planTree';
+import { registerRankCommands } from './rankCommands';
+import { RankResults } from './rankResults';
 import { Runs } from './runs';
 import { registerSourceCommands } from './sourceCommands';
 import { SourceModels } from './sourceModels';
@@ -21,6 +23,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const runs = new Runs(engine);
   const editors = new ModelEditorProvider(context, engine, runs);
   const models = new ModelsTree(engine);
+  const ranks = new RankResults(engine);
   const plan = new PlanTree(editors);
   const sources = new SourceModels(dist, editors);
   const lenses = new LayerLenses(editors, sources);
@@ -34,6 +37,7 @@ export function activate(context: vscode.ExtensionContext): void {
     runs,
     editors,
     models,
+    ranks,
     plan,
     lenses,
     stopped,
@@ -46,6 +50,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.languages.registerCodeLensProvider(['python', 'typescript', 'typescriptreact', 'javascript', 'javascriptreact'], lenses),
     statusItem(editors, runs, engine),
     ...registerDeviceCommands(context, engine, runs),
+    ...registerRankCommands({ extension: context.extensionUri, engine, editors, runs, results: ranks }),
     ...registerSourceCommands(editors, sources),
     ...registerModelTools(engine, editors),
     ...registerTickTock(context, editors, engine, runs),

@@ -7,7 +7,7 @@ import { ModelEditorProvider } from './modelEditor';
 
 type Item =
   | { readonly kind: 'model'; readonly uri: vscode.Uri }
-  | { readonly kind: 'layer'; readonly layer: LayerSummary }
+  | { readonly kind: 'layer'; readonly uri: vscode.Uri; readonly layer: LayerSummary }
   | { readonly kind: 'problem'; readonly message: string };
 
 /** The ONNX files of the workspace, with their layers. */
@@ -38,7 +38,7 @@ export class ModelsTree implements vscode.TreeDataProvider<Item>, vscode.Disposa
     if (item.kind !== 'model') return [];
     try {
       const { layers } = await this.summaryOf(item.uri);
-      return layers.map((layer) => ({ kind: 'layer', layer }));
+      return layers.map((layer) => ({ kind: 'layer', uri: item.uri, layer }));
     } catch (error) {
       return [{ kind: 'problem', message: error instanceof Error ? error.message : String(error) }];
     }
@@ -78,5 +78,9 @@ function layerItem({ name, op, macs, parameters, activationBytes, outputShape }:
   item.description = [op, ...costs].join(' · ');
   item.tooltip = `${op} ${name}\noutput ${outputShape.join(' × ')}\n${formatBytes(activationBytes)} of activations`;
   item.iconPath = new vscode.ThemeIcon(macs > 0 ? 'symbol-array' : 'symbol-operator');
+  item.contextValue = REPLACEABLE.has(op) ? 'layer-replaceable' : 'layer';
   return item;
 }
+
+/** Operators whose weight a block-term form can stand for. */
+const REPLACEABLE = new Set(['Gemm', 'MatMul', 'Conv', 'LSTM', 'GRU', 'RNN']);

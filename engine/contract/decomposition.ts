@@ -72,7 +72,26 @@ export interface BlockTermChoice {
   readonly seed: number;
 }
 
+/** A block-term form chosen for a layer of a model. */
+export interface LayerChoice {
+  readonly path: string;
+  readonly plan?: SurgeryPlan;
+  readonly layer: string;
+  readonly choice: BlockTermChoice;
+  /** Samples of one forward pass, 1 when left out. */
+  readonly batch?: number;
+}
+
+export interface DecompositionEvents {
+  /** Candidates of a layer so far, while `model/ranks` looks for more. */
+  'ranks/partial': { job: string; ranks: LayerRanks };
+}
+
 export interface DecompositionRequests {
+  /** What a shape costs in a layer, without a fit. Fails with 'option-invalid' when the shape does not fit the layer. */
+  'ranks/cost': { params: LayerChoice; result: ShapeCost };
+  /** Error, cost and measured time of one shape for a layer. */
+  'ranks/fit': { params: { job: string } & LayerChoice; result: RankCandidate };
   /** Candidates for a layer (or all layers that can be replaced), best trade-offs marked. */
   'model/ranks': {
     params: { job: string; path: string; plan?: SurgeryPlan; layer?: string; batch?: number; seed?: number };
@@ -85,7 +104,7 @@ export interface DecompositionRequests {
   };
   /** Adds a decompose operation, or replaces the one the plan has for this layer: it is fitted to the original weight again. */
   'plan/decompose': {
-    params: { job: string; path: string; plan?: SurgeryPlan; layer: string; choice: BlockTermChoice };
+    params: { job: string } & LayerChoice;
     result: { plan: SurgeryPlan; error: number };
   };
 }

@@ -1,7 +1,7 @@
 import type { DeviceReport } from './devices';
 import type { MemoryPolicy, MemoryRequests } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
-import type { DecompositionRequests } from './decomposition';
+import type { DecompositionEvents, DecompositionRequests } from './decomposition';
 import type { NoiseMagnitudes, NoiseOptions, NoiseRequests } from './noise';
 import type { SurgeryPlan } from './plan';
 import type { RobustnessRequests } from './robustness';
@@ -119,7 +119,7 @@ export interface EngineInfo {
 }
 
 /** Notifications from the engine. */
-export interface EngineEvents extends PruningEvents {
+export interface EngineEvents extends PruningEvents, DecompositionEvents {
   'job/progress': {
     job: string;
     done: number;

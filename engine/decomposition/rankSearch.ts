@@ -22,6 +22,8 @@ export interface RankSearchOptions {
   readonly threads?: number;
   readonly signal?: AbortSignal;
   onProgress?(done: number, total: number, message: string): void;
+  /** What is known so far, after every candidate; the verdict comes with the last. */
+  readonly onPartial?: (ranks: LayerRanks) => void;
 }
 
 /** Fractions of the dense parameters that candidates are made for. */
@@ -96,50 +98,57 @@ export async function rankLayer(
   layer: ReplaceableLayer,
   options: RankSearchOptions = {},
 ): Promise<LayerRanks> {
-  const { batch = 1, onProgress } = { ...options, onProgress: options.onProgress?.bind(options) };
+  const { batch = 1 } = options;
   const rows = Math.max(1, batch * rowsOf(graph, layer));
   const products = new Products(runtime, options);
   try {
     const shapes = proposeShapes(layer);
-    const candidates: Omit<RankCandidate, 'pareto'>[] = [];
     const survey = new Survey(runtime, rows, options);
-    for (const [i, shape] of shapes.entries()) {
-      onProgress?.(i, shapes.length, `${layer.node.name}: rank ${shape.ranks.join(',')}, ${shape.blocks} blocks`);
-      const { error } = await fitLayer(runtime, graph, layer, shape, { ...SURVEY, ...options, onProgress: undefined });
-      candidates.push(await survey.blockTerm(layer, shape, error));
-    }
     const { spectrum, baselines } = await compare(products, graph, layer, shapes, survey, new Random(options.seed ?? 1, 23));
-    onProgress?.(shapes.length, shapes.length, layer.node.name);
-    const all = markPareto([...candidates, ...baselines]);
-    const denseParameters = layer.inputs * layer.outputs * layer.window;
-    return {
-      layer: layer.node.name,
-      op: layer.node.op,
-      inputs: layer.inputs,
-      outputs: layer.outputs,
-      gates: layer.gates,
-      batch,
-      denseParameters,
-      denseMacs: rows * denseParameters,
-      denseMilliseconds: await survey.dense(layer),
-      spectrum,
-      verdict: verdictOf(all, denseParameters),
-      candidates: all,
-    };
+    const { node, inputs, outputs, gates, window } = layer;
+    const denseParameters = inputs * outputs * window;
+    const common = { layer: node.name, op: node.op, inputs, outputs, gates, batch, spectrum, denseParameters };
+    const dense = { denseMacs: rows * denseParameters, denseMilliseconds: await survey.dense(layer) };
+    const candidates = [...baselines];
+    for (const [i, shape] of shapes.entries()) {
+      options.onPartial?.({ ...common, ...dense, verdict: '', candidates: markPareto(candidates) });
+      options.onProgress?.(i, shapes.length, `${node.name}: rank ${shape.ranks.join(',')}, ${shape.blocks} blocks`);
+      candidates.push(await survey.fitted(graph, layer, shape));
+    }
+    options.onProgress?.(shapes.length, shapes.length, node.name);
+    const all = markPareto(candidates);
+    return { ...common, ...dense, verdict: verdictOf(all, denseParameters), candidates: all };
   } finally {
     await products.dispose();
   }
+}
+
+/** Error, parameters, multiply-accumulates and measured time of one shape for a layer. */
+export function rankShape(
+  runtime: Runtime,
+  graph: Graph,
+  layer: ReplaceableLayer,
+  shape: BlockTermShape,
+  options: RankSearchOptions = {},
+): Promise<Omit<RankCandidate, 'pareto'>> {
+  return new Survey(runtime, Math.max(1, (options.batch ?? 1) * rowsOf(graph, layer)), options).fitted(graph, layer, shape);
 }
 
 /** Times networks of one number of rows. */
 class Survey {
   constructor(
     private readonly runtime: Runtime,
-    private readonly rows: number,
+    readonly rows: number,
     private readonly options: RankSearchOptions,
   ) {}
 
-  async blockTerm(layer: ReplaceableLayer, shape: BlockTermShape, error: number): Promise<Omit<RankCandidate, 'pareto'>> {
+  async fitted(graph: Graph, layer: ReplaceableLayer, shape: BlockTermShape): Promise<Omit<RankCandidate, 'pareto'>> {
+    const options = { ...SURVEY, seed: this.options.seed, signal: this.options.signal, threads: this.options.threads };
+    const { error } = await fitLayer(this.runtime, graph, layer, shape, options);
+    return this.blockTerm(layer, shape, error);
+  }
+
+  private async blockTerm(layer: ReplaceableLayer, shape: BlockTermShape, error: number): Promise<Omit<RankCandidate, 'pareto'>> {
     const form: FormKind = shape.blocks === 1 ? 'tucker' : 'block-term';
     if (layer.kind === 'convolution') {
       const parameters = storedParameters(layer, shape);
@@ -235,7 +244,7 @@ async function compare(
     if (rank < 1 || rank > energies.length) continue;
     const kept = energies.slice(0, rank).reduce((a, b) => a + b, 0);
     const error = Math.sqrt(Math.max(0, 1 - kept / energy));
-    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, ...(await survey.cost(lowRankNetwork(inputs, outputs, rank))) }); // prettier-ignore
+    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, ...(await survey.cost(lowRankNetwork(inputs, outputs, rank, survey.rows))) }); // prettier-ignore
   }
   const deepest = shapes.reduce<BlockTermShape | undefined>((a, b) => (!a || b.inputModes.length > a.inputModes.length ? b : a), undefined);
   if (!deepest) return { spectrum, baselines };
@@ -246,7 +255,7 @@ async function compare(
   };
   for (const rank of [2, 4, 8, 16]) {
     const { ranks, error } = await tensorTrainError(products, folded, rank, random);
-    const cost = await survey.cost(tensorTrainNetwork(inputModes, outputModes, ranks));
+    const cost = await survey.cost(tensorTrainNetwork(inputModes, outputModes, ranks, survey.rows));
     if (cost.parameters < inputs * outputs)
       baselines.push({ form: 'tensor-train', inputModes, outputModes, ranks, blocks: 1, error, ...cost });
   }

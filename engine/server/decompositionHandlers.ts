@@ -1,10 +1,14 @@
 import type { DecompositionRequests } from '../contract/decomposition';
-import type { Handlers, InJob } from './handlers';
-import { listReplaceable, planDecompose, rankModel } from './operations/decompose';
+import type { Handlers, InJob, Notify } from './handlers';
+import { costOfChoice, fitChoice, listReplaceable, planDecompose, rankModel } from './operations/decompose';
 
 /** Handlers of the requests about block-term forms. */
-export const decompositionHandlers = (inJob: InJob): Pick<Handlers, keyof DecompositionRequests> => ({
-  'model/ranks': ({ job, path, ...options }) => inJob(job, (context) => rankModel(path, options, context)),
+export const decompositionHandlers = (inJob: InJob, notify: Notify): Pick<Handlers, keyof DecompositionRequests> => ({
+  'model/ranks': ({ job, path, ...options }) =>
+    inJob(job, (context) => rankModel(path, options, { ...context, onPartial: (ranks) => notify('ranks/partial', { job, ranks }) })),
+  'ranks/cost': (choice) => costOfChoice(choice),
+  'ranks/fit': ({ job, ...choice }) => inJob(job, (context) => fitChoice(choice, context)),
   'model/replaceable': ({ path, plan }) => listReplaceable(path, plan),
-  'plan/decompose': ({ job, path, plan, layer, choice }) => inJob(job, (context) => planDecompose(path, plan, layer, choice, context)),
+  'plan/decompose': ({ job, path, plan, layer, choice, batch }) =>
+    inJob(job, (context) => planDecompose(path, plan, layer, choice, context, batch)),
 });

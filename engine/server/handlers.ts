@@ -58,7 +58,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
         return measured;
       }),
     ...pruningHandlers(inJob, notify),
-    ...decompositionHandlers(inJob),
+    ...decompositionHandlers(inJob, notify),
     'model/train': ({ job, path, output, ...options }) =>
       inJob(job, (context, running) =>
         trainModel(

@@ -1,10 +1,10 @@
 import path from 'node:path';
-import type { BlockTermChoice, LayerRanks } from '../../contract/decomposition';
+import type { BlockTermChoice, LayerChoice, LayerRanks, RankCandidate, ShapeCost } from '../../contract/decomposition';
 import type { Measured } from '../../contract/models';
 import type { DecomposeOperation, SurgeryPlan } from '../../contract/plan';
 import { decomposeLayer, fitLayer, shapeFor } from '../../decomposition/decompose';
-import { findReplaceable, replaceableLayer } from '../../decomposition/replaceable';
-import { SURVEY, proposeShapes, rankLayer, storedParameters } from '../../decomposition/rankSearch';
+import { findReplaceable, replaceableLayer, rowsOf } from '../../decomposition/replaceable';
+import { SURVEY, proposeShapes, rankLayer, rankShape, storedParameters } from '../../decomposition/rankSearch';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import type { Graph } from '../../graph/graph';
@@ -12,6 +12,7 @@ import { findChannelGroups } from '../../pruning/channelGroups';
 import { outputDifference } from '../../pruning/maskedDifference';
 import { SelectionCost } from '../../pruning/selectionCost';
 import { emptyPlan, withOperation, writePlan } from '../../surgery/plan';
+import { costOfShape } from './shapeCost';
 import { loadModel } from './loadModel';
 import { measureNetworks } from './measure';
 import type { OperationContext } from './operation';
@@ -128,7 +129,7 @@ async function chooseForm(graph: Graph, flags: DecomposeFlags, context: Operatio
 export async function rankModel(
   file: string,
   options: { plan?: SurgeryPlan; layer?: string; batch?: number; seed?: number; threads?: number },
-  context: OperationContext = {},
+  context: OperationContext & { readonly onPartial?: (ranks: LayerRanks) => void } = {},
 ): Promise<{ layers: LayerRanks[] }> {
   const { graph } = await loadModel(file, options.plan);
   const chosen = options.layer === undefined ? findReplaceable(graph) : [replaceableLayer(graph, options.layer)];
@@ -138,11 +139,38 @@ export async function rankModel(
       await rankLayer(runtime(), graph, layer, {
         ...options,
         signal: context.signal,
+        onPartial: context.onPartial,
         onProgress: (done, total, message) =>
           context.progress?.(i * 100 + Math.round((100 * done) / Math.max(1, total)), 100 * chosen.length, 'candidates', message),
       }),
     );
   return { layers };
+}
+
+/** What a shape costs in a layer: the layer's own rows, and a convolution's three products for each position. */
+export async function costOfChoice({ path: file, plan, layer: name, choice, batch = 1 }: LayerChoice): Promise<ShapeCost> {
+  const { graph } = await loadModel(file, plan);
+  const layer = replaceableLayer(graph, name);
+  const shape = shapeFor(layer, choice);
+  const rows = Math.max(1, batch * rowsOf(graph, layer));
+  const { inputs, outputs, window } = layer;
+  const denseParameters = inputs * outputs * window;
+  const parameters = storedParameters(layer, shape);
+  const cost = costOfShape({ ...shape, rank: shape.ranks, batch: rows });
+  const own = { batch, parameters, denseParameters, ratio: denseParameters / parameters, denseMacs: rows * denseParameters };
+  if (layer.kind !== 'convolution') return { ...cost, ...own };
+  return { ...cost, ...own, macs: rows * parameters, rebuilds: false, peakBytes: 0, path: [] };
+}
+
+/** One candidate more, for a shape of the person's own. */
+export async function fitChoice(
+  { path: file, plan, layer: name, choice, batch }: LayerChoice,
+  context: OperationContext = {},
+): Promise<RankCandidate> {
+  const { graph } = await loadModel(file, plan);
+  const layer = replaceableLayer(graph, name);
+  const options = { batch, seed: choice.seed, signal: context.signal };
+  return { ...(await rankShape(runtime(), graph, layer, shapeFor(layer, choice), options)), pareto: false };
 }
 
 export async function listReplaceable(file: string, plan?: SurgeryPlan) {
@@ -166,16 +194,17 @@ export async function planDecompose(
   layer: string,
   choice: BlockTermChoice,
   context: OperationContext = {},
+  batch = 1,
 ): Promise<{ plan: SurgeryPlan; error: number }> {
   const base = plan ?? emptyPlan(path.resolve(file), (await loadModel(file)).hash);
   const at = base.operations.findIndex((o) => o.kind === 'decompose' && o.layer === layer);
   const before = { ...base, operations: at < 0 ? base.operations : base.operations.slice(0, at) };
   const { graph } = await loadModel(file, before);
   const options = { ...fitProgress(context), seed: choice.seed };
-  const decomposed = await decomposeLayer(runtime(), graph, layer, choice, options);
+  const decomposed = await decomposeLayer(runtime(), graph, layer, { ...choice, batch }, options);
   const effect = new SelectionCost(findChannelGroups(decomposed.graph)).of();
   const id = base.operations[at]?.id ?? `decompose-${base.operations.length + 1}`;
-  const operation = decomposeOperation(id, decomposed.layer.node.name, choice, 1, effect);
+  const operation = decomposeOperation(id, decomposed.layer.node.name, choice, batch, effect);
   const operations = at < 0 ? [...base.operations, operation] : base.operations.map((o, i) => (i === at ? operation : o));
   return { plan: { ...base, operations }, error: decomposed.error };
 }

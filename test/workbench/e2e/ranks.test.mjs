@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { root } from '../../../tools/install.mjs';
+import { openBrowser, startServer } from '../workbench.mjs';
+
+const MODEL = 'lstm.onnx';
+const INPUTS = 64;
+const HIDDEN = 32;
+const shots = path.join(root, 'out/screenshots');
+
+const scalpel = (...args) =>
+  JSON.parse(
+    execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
+
+describe('block-term ranks in the workbench', () => {
+  let server;
+  let browser;
+  let page;
+  const file = () => path.join(server.workspace, MODEL);
+  const parameters = () => scalpel('inspect', file()).totals.parameters;
+
+  before(async () => {
+    mkdirSync(shots, { recursive: true });
+    server = await startServer({});
+    scalpel('create', 'lstm', '--input', `8,${INPUTS}`, '--classes', '6', '--hidden', String(HIDDEN), '--seed', '1', '-o', file());
+    browser = await openBrowser(process.env.CHROMIUM);
+    page = browser.page;
+    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
+    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').waitFor({ timeout: 90_000 });
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await shot(`failed-ranks-${this.currentTest.title.replace(/\W+/g, '-')}`);
+  });
+
+  async function command(name) {
+    await page.keyboard.press('F1');
+    const input = page.locator('.quick-input-widget input.input');
+    await input.waitFor();
+    await input.fill(`>${name}`);
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor({ timeout: 30_000 });
+    await page.keyboard.press('Enter');
+    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+  }
+
+  /** The page that has an element of this kind; hidden pages stay in the document. */
+  async function opened(selector, timeout = 60_000) {
+    let found;
+    await until(
+      async () => {
+        const count = await page.locator('iframe.webview').count();
+        for (let i = 0; i < count && !found; i++) {
+          const frame = page.frameLocator('iframe.webview').nth(i).frameLocator('iframe#active-frame');
+          const matches = await frame
+            .locator(selector)
+            .count()
+            .catch(() => 0);
+          if (matches > 0) found = frame;
+        }
+        return found !== undefined;
+      },
+      `a page with ${selector} is there`,
+      timeout,
+    );
+    return found;
+  }
+
+  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
+
+  async function until(check, what, timeout = 30_000) {
+    const start = Date.now();
+    for (;;) {
+      if (await check()) return;
+      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  }
+
+  async function shotInColours(name) {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      const type = colorScheme === 'light' ? /(^| )vs( |$)/ : /vs-dark/;
+      await until(
+        async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
+        `the colours are ${colorScheme}`,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      await shot(`${name}-${colorScheme}`);
+    }
+  }
+
+  const ranks = () => opened('.layer-list');
+  const figure = async (id) => (await ranks()).locator(`#${id}`).innerText();
+
+  it('lists the layers that can be replaced, the largest first to be looked at', async () => {
+    await command('View: Show Explorer');
+    await page.locator('.explorer-folders-view .monaco-list-row', { hasText: MODEL }).dblclick();
+    await opened('.overview .figure');
+    await command('Scalpel: Choose Block-Term Ranks');
+    const view = await ranks();
+    await view.locator('.item[data-layer="lstm"][aria-selected="true"]').waitFor({ timeout: 30_000 });
+    assert.equal(await view.locator('.item').count(), 2);
+    assert.match(await view.locator('.layer-facts').innerText(), /64 → 128 \(4 gates of 32\)/);
+  });
+
+  it('tells what is wrong with a shape, and what a right one costs', async () => {
+    const view = await ranks();
+    const fill = (id, text) => view.locator(`#${id} input`).fill(text);
+    await fill('input-modes', '4, four');
+    assert.match(await view.locator('.problem').innerText(), /“4, four” is not a list of whole numbers/);
+    await fill('input-modes', '4, 4, 4');
+    await fill('output-modes', '2, 4, 2');
+    await fill('ranks', '3');
+    await fill('blocks', '2');
+    await until(async () => /too small for layer lstm/.test(await view.locator('.problem').innerText()), 'the modes are refused');
+    await fill('output-modes', '2, 4, 4');
+    await until(async () => (await view.locator('#choice-parameters').count()) > 0, 'the cost is told');
+    const cost = scalpel('ranks', '--input-modes', '4,4,4', '--output-modes', '8,4,4', '--rank', '3', '--blocks', '2');
+    assert.equal(await figure('choice-parameters'), String(cost.parameters));
+    assert.equal(await view.locator('.diagram text.box-size').count(), 4);
+  });
+
+  it('finds candidates in the background, with their spectrum', async () => {
+    const view = await ranks();
+    await view.locator('#find').click();
+    await view.locator('.trade-off .mark[data-form]').first().waitFor({ timeout: 60_000 });
+    await until(async () => (await view.locator('.verdict').innerText()) !== '', 'all candidates are there', 180_000);
+    for (const form of ['block-term', 'tucker', 'svd', 'tensor-train'])
+      assert.ok((await view.locator(`.trade-off > svg .mark[data-form="${form}"]`).count()) > 0, form);
+    assert.equal(await view.locator('.spectrum rect.singular').count(), 48);
+    assert.match(await view.locator('.verdict').innerText(), /flat spectrum/);
+    await shotInColours('ranks');
+    await view.locator('.chosen').scrollIntoViewIfNeeded();
+    await view.locator('.share-bar').scrollIntoViewIfNeeded();
+    await shotInColours('ranks-choice');
+  });
+
+  it('lets the arrow keys choose, across parameters, MACs or time', async () => {
+    const view = await ranks();
+    const before = await view.locator('.choice-title').innerText();
+    await view.locator('.trade-off > svg').focus();
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowRight');
+    assert.notEqual(await view.locator('.choice-title').innerText(), before);
+    await view.locator('#measure').click();
+    await view.locator('#measure vscode-option', { hasText: 'Milliseconds' }).click();
+    await until(async () => /Milliseconds/.test(await view.locator('.trade-off > svg').textContent()), 'the axis is time');
+  });
+
+  it('cancels a search', async () => {
+    const view = await ranks();
+    await view.locator('#batch input').fill('2');
+    await view.locator('#find').click();
+    await view.locator('#cancel').click();
+    await until(async () => /^Cancelled/.test(await view.locator('.notice').innerText()), 'it is cancelled', 60_000);
+  });
+
+  it('applies a choice as an undoable edit; the saved file has fewer parameters', async () => {
+    const view = await ranks();
+    const whole = parameters();
+    const fill = (id, text) => view.locator(`#${id} input`).fill(text);
+    for (const [id, text] of Object.entries({ 'input-modes': '4, 4, 4', 'output-modes': '8, 4, 4', ranks: '3', blocks: '2' })) await fill(id, text); // prettier-ignore
+    await until(async () => !(await view.locator('#apply').evaluate((button) => button.disabled)), 'it can be applied');
+    const saved = INPUTS * 4 * HIDDEN - Number(await figure('choice-parameters'));
+    await view.locator('#apply').click();
+    await until(async () => /in the plan/.test(await view.locator('.item[data-layer="lstm"]').innerText()), 'the plan has it', 60_000);
+    await command('Scalpel: Focus on Surgery Plan View');
+    await page.locator('.pane .monaco-list-row', { hasText: 'Block-term lstm, rank 3, 3, 3' }).waitFor({ timeout: 20_000 });
+    await shotInColours('ranks-applied');
+    await page.locator('.tabs-container .tab', { hasText: MODEL }).first().click();
+    await page.keyboard.press('Control+s');
+    await until(() => Promise.resolve(parameters() === whole - saved), 'the file is saved', 60_000);
+    await page.keyboard.press('Control+z');
+    await page.locator('.pane .monaco-list-row', { hasText: 'Block-term lstm, rank' }).waitFor({ state: 'detached', timeout: 20_000 });
+    await page.keyboard.press('Control+s');
+    await until(() => Promise.resolve(parameters() === whole), 'undo restores the layer', 60_000);
+  });
+});
