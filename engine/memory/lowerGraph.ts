@@ -44,11 +44,15 @@ export interface LoweredGraph {
 export interface LowerOptions {
   /** Outputs that become an input of the next iteration, as input by output. */
   readonly carry?: ReadonlyMap<string, string>;
+  /** Bytes of `count` elements where the graph runs; ONNX's when left out. */
+  readonly bytesOf?: (type: Tensor['type'], count: number) => number;
+  /** Whether an output may take the place of an input that ends with it; true by default. */
+  readonly inPlace?: boolean;
 }
 
 /** @throws SurgeryError 'shape-mismatch' when a value's shape is not static */
-export function lowerGraph(graph: Graph, { carry = new Map() }: LowerOptions = {}): LoweredGraph {
-  return new Lowering(graph, carry).run();
+export function lowerGraph(graph: Graph, { carry = new Map(), bytesOf = byteSize, inPlace = true }: LowerOptions = {}): LoweredGraph {
+  return new Lowering(graph, carry, bytesOf, inPlace).run();
 }
 
 class Lowering {
@@ -65,6 +69,8 @@ class Lowering {
   constructor(
     private readonly graph: Graph,
     private readonly carry: ReadonlyMap<string, string>,
+    private readonly bytesOf: (type: Tensor['type'], count: number) => number,
+    private readonly inPlace: boolean,
   ) {
     const { types, problems } = inferShapes(graph);
     if (problems[0]) throw new SurgeryError('operator-unsupported', problems[0].reason);
@@ -136,7 +142,7 @@ class Lowering {
 
   private add(value: string, { kind, pinned, layer }: Pick<Storage, 'kind' | 'pinned' | 'layer'>): number {
     const { type, dims } = this.typeOf(value);
-    const bytes = byteSize(type, elementCount(dims));
+    const bytes = this.bytesOf(type, elementCount(dims));
     const storage = this.storages.push({ name: value, bytes, kind, pinned, layer }) - 1;
     this.places.set(value, { storage, type, dims });
     return storage;
@@ -212,7 +218,7 @@ class Lowering {
 
   private overwritable(node: Node): number[] {
     const [output = ''] = node.outputs;
-    if (!ELEMENTWISE.has(node.op)) return [];
+    if (!this.inPlace || !ELEMENTWISE.has(node.op)) return [];
     const { type, dims } = this.typeOf(output);
     return node.inputs
       .filter(

@@ -63,8 +63,11 @@ export interface Floor {
 
 /** The least budget of a policy: between what one operation needs and what keeping everything needs. */
 export function memoryFloor(program: MemoryProgram, policy: MemoryPolicy): Floor {
-  const need = ({ reads, writes }: Operation): number =>
-    [...new Set([...reads, ...writes])].reduce((n: number, id) => n + (id === undefined ? 0 : (program.storages[id]?.bytes ?? 0)), 0);
+  const need = ({ reads, writes, workspace }: Operation): number =>
+    [...new Set([...reads, ...writes, workspace])].reduce(
+      (n: number, id) => n + (id === undefined ? 0 : (program.storages[id]?.bytes ?? 0)),
+      0,
+    );
   const { bytes, limit } = bisect(
     Math.max(...program.operations.map(need)),
     leastPool(program),
@@ -89,4 +92,23 @@ function bisect(from: number, to: number, attempt: (budget: number) => void): { 
     }
   }
   return { bytes: high, limit };
+}
+
+/**
+ * `planMemory` for someone who gave a budget.
+ * @throws SurgeryError 'budget-impossible' with the floor and the layer that sets it
+ */
+export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budget?: number): Schedule {
+  try {
+    return planMemory(program, policy, budget);
+  } catch (error) {
+    if (!(error instanceof BudgetTooSmall)) throw error;
+    const { bytes, layer } = memoryFloor(program, policy);
+    const mebibytes = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
+    throw new SurgeryError(
+      'budget-impossible',
+      `A memory budget of ${mebibytes(budget ?? 0)} does not hold a training step: with policy ${policy} it takes at least ${mebibytes(bytes)}, set by layer ${layer}. Raise the budget or make the batch smaller`,
+      { floorBytes: bytes, layer },
+    );
+  }
 }

@@ -28,6 +28,8 @@ export interface Operation {
   readonly overwritable: readonly number[];
   /** Storages read whose content does not change the first output (running statistics of a batch norm that trains). */
   readonly ignored: readonly number[];
+  /** Storage that it needs beside the others while it runs, for what its kernels hold in between. */
+  readonly workspace?: number;
   /** Cheap to run again, and free of effects. */
   readonly recomputable: boolean;
   /** Estimated time of one execution. */

@@ -132,11 +132,17 @@ class Scheduler {
     const made = writes.filter((id): id is number => id !== undefined && !this.storage(id).pinned && id !== taken);
     made.forEach((id) => this.lock(id));
     for (const id of made) this.place(id);
-    this.touch(reads, writes);
-    this.steps.push({ kind: 'run', operation: this.now });
+    this.runWith(operation, { kind: 'run', operation: this.now });
     [...reads, ...made].forEach((id) => this.unlock(id));
     for (const id of new Set([...reads, ...writes])) if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
     this.prefetch();
+  }
+
+  private runWith({ reads, writes, workspace }: Operation, step: Step): void {
+    if (workspace !== undefined) this.place(workspace);
+    this.touch(reads, writes);
+    this.steps.push(step);
+    if (workspace !== undefined) this.release(workspace);
   }
 
   /** Lets the first output take the place of a storage that ends here. */
@@ -191,8 +197,9 @@ class Scheduler {
     for (const read of operation.reads) this.ensure(read);
     for (const read of operation.reads) this.awaitFetch(read);
     this.place(id);
-    this.touch(operation.reads, [id]);
-    this.steps.push({ kind: 'run', operation: maker, only: id });
+    this.lock(id);
+    this.runWith({ ...operation, writes: [id] }, { kind: 'run', operation: maker, only: id });
+    this.unlock(id);
     this.recomputations++;
     this.recomputeSeconds += operation.seconds;
     operation.reads.forEach((read) => this.unlock(read));

@@ -113,6 +113,8 @@ class Verifier {
       place.state = 'valid';
       this.spill.delete(id);
     }
+    const { workspace } = operation;
+    if (workspace !== undefined && !this.places.has(workspace)) this.fail(`${operation.name} has no workspace`);
     this.done.add(index);
   }
 

@@ -2,7 +2,7 @@ import type { Graph } from '../../engine/graph/graph';
 import { Random } from '../../engine/graph/random';
 import { float32, int64, type Tensor } from '../../engine/graph/tensor';
 import { GraphBuilder } from '../../engine/ops/graphBuilder';
-import type { Runtime } from '../../engine/runtime/runtime';
+import type { MemoryOptions, Runtime } from '../../engine/runtime/runtime';
 import { Trainer } from '../../engine/training/trainer';
 
 /** A network of 8x8 images with the parts that residual ones have: batch norm, a strided shortcut, pooling. */
@@ -37,36 +37,53 @@ export function residualNetwork(classes = 4): Graph {
   return builder.graph;
 }
 
+export interface NoiseRun {
+  readonly steps: number;
+  readonly device?: string;
+  readonly input?: readonly number[];
+  readonly memory?: MemoryOptions;
+  readonly batch?: number;
+  readonly afterStep?: () => void;
+}
+
 export interface Trained {
   readonly losses: readonly number[];
   readonly weights: ReadonlyMap<string, Tensor>;
 }
 
-/** SGD with momentum on random batches of four, the same for every runtime. */
-export async function trainOnNoise(
-  runtime: Runtime,
-  network: Graph,
-  options: { steps: number; device?: string; input?: readonly number[]; afterStep?: () => void },
-): Promise<Trained> {
-  const { steps, device, input = [3, 8, 8], afterStep } = options;
+/** SGD with momentum on random batches (of four), the same for every runtime. */
+export async function trainOnNoise(runtime: Runtime, network: Graph, options: NoiseRun): Promise<Trained> {
+  const { device, memory, batch = 4 } = options;
   const trainer = await Trainer.create(runtime, network, {
-    batch: 4,
+    batch,
     optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
     seed: 3,
     device,
+    memory,
+    layout: memory ? 'portable' : 'auto',
   });
-  const random = new Random(11);
-  const losses: number[] = [];
   try {
-    for (let step = 0; step < steps; step++) {
-      const x = float32([4, ...input]);
-      for (let i = 0; i < x.data.length; i++) x.data[i] = random.normal();
-      losses.push((await trainer.step(x, int64([4], [0, 1, 2, 3]), 0.02)).loss);
-      afterStep?.();
-    }
-    await trainer.sync();
+    const losses = await trainSteps(trainer, options);
     return { losses, weights: trainer.weights().initializers };
   } finally {
     trainer.dispose();
   }
+}
+
+/** Steps on random batches, whose losses are returned; ends with the weights on the host. */
+export async function trainSteps(trainer: Trainer, { steps, input = [3, 8, 8], batch = 4, afterStep }: NoiseRun): Promise<number[]> {
+  const random = new Random(11);
+  const losses: number[] = [];
+  const labels = int64(
+    [batch],
+    Array.from({ length: batch }, (_, i) => i % 4),
+  );
+  for (let step = 0; step < steps; step++) {
+    const x = float32([batch, ...input]);
+    for (let i = 0; i < x.data.length; i++) x.data[i] = random.normal();
+    losses.push((await trainer.step(x, labels, 0.02)).loss);
+    afterStep?.();
+  }
+  await trainer.sync();
+  return losses;
 }

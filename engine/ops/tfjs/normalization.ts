@@ -10,7 +10,7 @@ interface Moments {
 
 function moments(tf: TfjsModule, x: TfjsTensor, axes: number[], keep: boolean): Moments {
   const mean = tf.mean(x, axes, true);
-  const variance = tf.mean(tf.square(tf.sub(x, mean)), axes, keep);
+  const variance = tf.tidy(() => tf.mean(tf.square(tf.sub(x, mean)), axes, keep));
   return { mean: keep ? mean : tf.reshape(mean, variance.shape), variance };
 }
 

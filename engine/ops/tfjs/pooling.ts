@@ -45,14 +45,16 @@ function pooled(tf: TfjsModule, x: TfjsTensor, { kernel, strides }: Pool, kind: 
   return asSequences(tf, kind === 'max' ? tf.maxPool(images, size, step, 'valid') : tf.avgPool(images, size, step, 'valid'), kernel.length);
 }
 
-/** What each kernel tap sees of [N, C, ...], in row-major order of the taps. */
-function taps(tf: TfjsModule, x: TfjsTensor, { kernel, strides, dilations, output }: Pool): { value: TfjsTensor; at: number[] }[] {
-  return range(0, elementCount(kernel)).map((flat) => {
-    const at = kernel.map((k, i) => (Math.floor(flat / elementCount(kernel.slice(i + 1))) % k) * (dilations[i] ?? 1));
-    const end = at.map((a, i) => a + ((output[i] ?? 1) - 1) * (strides[i] ?? 1) + 1);
-    const value = tf.stridedSlice(x, [0, 0, ...at], [x.shape[0], x.shape[1] ?? 1, ...end], [1, 1, ...strides]);
-    return { value, at };
-  });
+/** Where each kernel tap lies in the window, in row-major order. */
+const tapsOf = ({ kernel, dilations }: Pool): number[][] =>
+  range(0, elementCount(kernel)).map((flat) =>
+    kernel.map((k, i) => (Math.floor(flat / elementCount(kernel.slice(i + 1))) % k) * (dilations[i] ?? 1)),
+  );
+
+/** What a kernel tap sees of [N, C, ...]. */
+function seenBy(tf: TfjsModule, x: TfjsTensor, { strides, output }: Pool, at: readonly number[]): TfjsTensor {
+  const end = at.map((a, i) => a + ((output[i] ?? 1) - 1) * (strides[i] ?? 1) + 1);
+  return tf.stridedSlice(x, [0, 0, ...at], [x.shape[0], x.shape[1] ?? 1, ...end], [1, 1, ...strides]);
 }
 
 const border = (pads: readonly number[]): [number, number][] => {
@@ -73,15 +75,20 @@ export const maxPoolLowering: TfjsLowering = (context) => {
 function maxByTaps(context: LoweringContext, pool: Pool, indexed: boolean): TfjsTensor[] {
   const { tf, node } = context;
   const x = tf.cast(context.input(0), 'float32');
-  const seen = taps(tf, tf.pad(x, border(pool.pads), -Infinity), pool);
-  const positions = seen.map(({ at }) =>
-    tf.tensor(planePositions(pool, at, intOf(node, 'storage_order', 0) === 1), [1, 1, ...pool.output], 'int32'),
-  );
-  let [best, index] = [seen[0]?.value as TfjsTensor, positions[0] as TfjsTensor];
-  seen.slice(1).forEach(({ value }, i) => {
-    if (indexed) index = tf.where(tf.greater(value, best), positions[i + 1] as TfjsTensor, index);
-    best = tf.maximum(best, value);
-  });
+  const bordered = tf.pad(x, border(pool.pads), -Infinity);
+  const positionsAt = (at: readonly number[]): TfjsTensor =>
+    tf.tensor(planePositions(pool, at, intOf(node, 'storage_order', 0) === 1), [1, 1, ...pool.output], 'int32');
+  const [first = [], ...others] = tapsOf(pool);
+  let [best, index] = [seenBy(tf, bordered, pool, first), positionsAt(first)];
+  for (const at of others) {
+    const [larger, itsIndex] = tf.tidy<[TfjsTensor, TfjsTensor]>(() => {
+      const value = seenBy(tf, bordered, pool, at);
+      return [tf.maximum(best, value), indexed ? tf.where(tf.greater(value, best), positionsAt(at), index) : index];
+    });
+    best.dispose();
+    if (indexed) index.dispose();
+    [best, index] = [larger, itsIndex];
+  }
   if (!indexed) return [best];
   const [batch = 1, channels = 1] = x.shape;
   const planes = tf.mul(tf.range(0, batch * channels, 1, 'int32'), tf.scalar(elementCount(pool.input), 'int32'));
@@ -104,7 +111,7 @@ function windowSums(context: LoweringContext, pool: Pool, apply: (x: TfjsTensor)
   const { tf } = context;
   if (pool.dilations.some((d) => d !== 1)) {
     const x = tf.pad(apply(tf.cast(context.input(0), 'float32')), border(pool.pads));
-    return tf.addN(taps(tf, x, pool).map(({ value }) => value));
+    return tf.addN(tapsOf(pool).map((at) => seenBy(tf, x, pool, at)));
   }
   const x = apply(tf.cast(context.channelsLast(0), 'float32'));
   return { channelsLast: tf.mul(pooled(tf, padded(tf, x, pool, 0, false).x, pool, 'avg'), elementCount(pool.kernel)) };

@@ -4,10 +4,8 @@ import { SurgeryError } from '../../graph/errors';
 import type { Graph, Node } from '../../graph/graph';
 import { type Tensor, bytesOf, elementCount, newArray } from '../../graph/tensor';
 import { type LoweredGraph, type ValuePlace, lowerGraph } from '../../memory/lowerGraph';
-import type { MemoryPolicy } from '../../contract/memory';
-import { memoryFloor, planMemory } from '../../memory/plan';
-import type { MemoryProgram, Operation } from '../../memory/program';
-import { BudgetTooSmall } from '../../memory/scheduler';
+import { planOrExplain } from '../../memory/plan';
+import type { Operation } from '../../memory/program';
 import type { Schedule, Step } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
 import { RunQueue } from '../runQueue';
@@ -293,21 +291,6 @@ export class ScheduledProgram implements Program, Resident {
     this.#handles.clear();
     this.#spill?.close();
     await this.sessions.release();
-  }
-}
-
-function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budget?: number): Schedule {
-  try {
-    return planMemory(program, policy, budget);
-  } catch (error) {
-    if (!(error instanceof BudgetTooSmall)) throw error;
-    const { bytes, layer } = memoryFloor(program, policy);
-    const mebibytes = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
-    throw new SurgeryError(
-      'budget-impossible',
-      `A memory budget of ${mebibytes(budget ?? 0)} does not hold a training step: with policy ${policy} it takes at least ${mebibytes(bytes)}, set by layer ${layer}. Raise the budget or make the batch smaller`,
-      { floorBytes: bytes, layer },
-    );
   }
 }
 

@@ -26,6 +26,9 @@ function converted(tensor: Tensor, kind: 'float32' | 'int32' | 'bool', name: str
   return Int32Array.from(numbers);
 }
 
+/** Bytes of `count` elements on the device. */
+export const deviceBytes = (type: ElementType, count: number): number => count * (tfjsType(type) === 'bool' ? 1 : 4);
+
 /** Copies a tensor of the device into host memory of an ONNX element type, into `target` where one is given. */
 export async function download(tensor: TfjsTensor, type: ElementType, name: string, target?: Tensor): Promise<Tensor> {
   const dims = tensor.shape;

@@ -1,33 +1,22 @@
 import { setImmediate } from 'node:timers/promises';
 import { SurgeryError } from '../../graph/errors';
-import { type Graph, type Node, feedsOf } from '../../graph/graph';
-import { type ElementType, type Tensor, numbersOf } from '../../graph/tensor';
+import { type Graph, feedsOf } from '../../graph/graph';
+import type { ElementType, Tensor } from '../../graph/tensor';
 import { inferShapes } from '../../ops/inferShapes';
-import {
-  type LoweringContext,
-  type TfjsLowering,
-  type TfjsModule,
-  type TfjsResult,
-  type TfjsTensor,
-  isUnsupported,
-} from '../../ops/opRecord';
-import { lookupOp } from '../../ops/opTable';
-import { tfjsType } from '../../ops/tfjs/shape';
+import type { TfjsModule } from '../../ops/opRecord';
 import { RunQueue } from '../runQueue';
 import type { Program, Resident, RunOptions } from '../runtime';
 import { DeviceValue } from './deviceValue';
+import { type Operator, compute, operatorOf } from './operators';
 import { download, upload } from './tensors';
 
-interface Step {
-  readonly node: Node;
-  readonly lowering: TfjsLowering;
-  readonly opset: number;
+interface Step extends Operator {
   /** Values that nothing reads after this step. */
   readonly dead: readonly string[];
 }
 
 /** Runs hold the calling thread for at most this long before others get a turn. */
-const TURN_MS = 20;
+export const TURN_MS = 20;
 
 /** A graph run operator by operator with tfjs kernels; every tensor is disposed right after its last use. */
 export class TfjsProgram implements Program, Resident {
@@ -124,8 +113,11 @@ export class TfjsProgram implements Program, Resident {
   #runStep(step: Step, values: Map<string, DeviceValue>, feeds: ReadonlyMap<string, Tensor>): void {
     const { node } = step;
     const start = performance.now();
-    const context = this.#context(step, values, feeds);
-    const results = this.#compute(step, context);
+    const results = compute(this.tf, step, {
+      value: (name) => this.#value(values, name),
+      type: (name) => this.#typeOf(name),
+      known: (name) => this.graph.initializers.get(name) ?? feeds.get(name),
+    });
     node.outputs.forEach((name, i) => {
       const result = results[i];
       if (!result) return;
@@ -137,50 +129,6 @@ export class TfjsProgram implements Program, Resident {
     if (!this.#times) return;
     for (const name of node.outputs.slice(0, 1)) values.get(name)?.[values.get(name)?.forms.plain ? 'plain' : 'channelsLast']().dataSync();
     this.#times.set(node.op, (this.#times.get(node.op) ?? 0) + performance.now() - start);
-  }
-
-  /** Results own their memory: what a lowering passes through is cloned, and everything else that it made is disposed. */
-  #compute({ node, lowering }: Step, context: LoweringContext): TfjsResult[] {
-    const { tf } = this;
-    try {
-      return tf.tidy(() => {
-        const raw = lowering(context);
-        const list = Array.isArray(raw) ? (raw as TfjsResult[]) : [raw as TfjsResult];
-        return list.map((result, i) => {
-          const type = tfjsType(context.outputType(i));
-          const own = (t: TfjsTensor): TfjsTensor => (t.dtype === type ? tf.clone(t) : tf.cast(t, type));
-          return 'channelsLast' in result ? { channelsLast: own(result.channelsLast) } : own(result);
-        }) as never;
-      });
-    } catch (error) {
-      if (error instanceof SurgeryError) throw error;
-      throw new SurgeryError('runtime-failed', `${node.name} (${node.op}) failed on the TensorFlow runtime: ${(error as Error).message}`);
-    }
-  }
-
-  #context({ node, opset }: Step, values: Map<string, DeviceValue>, feeds: ReadonlyMap<string, Tensor>): LoweringContext {
-    const at = (i: number): DeviceValue => this.#value(values, node.inputs[i] ?? '');
-    const fail = (reason: string): never => {
-      throw new SurgeryError('runtime-failed', `${node.name} (${node.op}) cannot run on the TensorFlow runtime: ${reason}`);
-    };
-    return {
-      tf: this.tf,
-      node,
-      opset,
-      has: (i) => Boolean(node.inputs[i]),
-      input: (i) => at(i).plain(),
-      channelsLast: (i) => at(i).channelsLast(),
-      forms: (i) => at(i).forms,
-      shape: (i) => at(i).shape,
-      type: (i) => this.#typeOf(node.inputs[i] ?? ''),
-      outputType: (i) => this.#typeOf(node.outputs[i] ?? ''),
-      numbers: (i) => {
-        const name = node.inputs[i] ?? '';
-        const known = this.graph.initializers.get(name) ?? feeds.get(name);
-        return known && ArrayBuffer.isView(known.data) ? numbersOf(known) : Array.from(at(i).plain().dataSync());
-      },
-      fail,
-    };
   }
 
   /** Constants go to the device when they are first needed there, and stay. */
@@ -226,13 +174,5 @@ function stepsOf(graph: Graph): Step[] {
   for (const { name } of graph.outputs) lastUse.delete(name);
   const dead = graph.nodes.map(() => [] as string[]);
   for (const [name, i] of lastUse) if (!graph.initializers.has(name)) dead[i]?.push(name);
-  return graph.nodes.map((node, i) => {
-    const opset = graph.opsets.get(node.domain) ?? 1;
-    const record = lookupOp(node.op, node.domain, opset);
-    const name = `${node.name} (${node.op}, opset ${opset})`;
-    if (!record) throw new SurgeryError('operator-unsupported', `${name} is unknown to Scalpel; the TensorFlow runtime cannot run it`);
-    if (isUnsupported(record.tfjs))
-      throw new SurgeryError('operator-unsupported', `${name} cannot run on the TensorFlow runtime: ${record.tfjs.unsupported}`);
-    return { node, lowering: record.tfjs, opset, dead: dead[i] ?? [] };
-  });
+  return graph.nodes.map((node, i) => ({ ...operatorOf(node, graph), dead: dead[i] ?? [] }));
 }
