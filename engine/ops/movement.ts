@@ -142,8 +142,9 @@ const split: Omit<OpRecord, 'tfjs'> = {
     const axis = axisOf(context, context.inputShape(0).length);
     const sizes = context.node.outputs.map((_, o) => context.keptOut(o, axis)?.length ?? context.outputShape(o)[axis] ?? 0);
     if (!context.keptIn(0, axis)) return;
-    if (context.constant(1)) context.setConstant(1, int64([sizes.length], sizes));
-    else context.setAttribute('split', sizes);
+    if (context.opset < 13) context.setAttribute('split', sizes);
+    else context.setConstant(1, int64([sizes.length], sizes));
+    context.removeAttribute('num_outputs');
   },
 };
 

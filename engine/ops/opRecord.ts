@@ -168,6 +168,7 @@ export type CouplingRule = (context: CouplingContext) => void;
 
 export interface RewriteContext {
   readonly node: Node;
+  readonly opset: number;
   /** Kept positions of an axis of an input or output of this node, or undefined when the axis is whole. */
   keptIn(i: number, axis: number): readonly number[] | undefined;
   keptOut(i: number, axis: number): readonly number[] | undefined;
@@ -176,7 +177,8 @@ export interface RewriteContext {
   outputShape(i: number): readonly number[];
   constant(i: number): Tensor | undefined;
   setAttribute(name: string, value: AttributeInput): void;
-  /** Replaces constant input `i` (a shape, split sizes, indices) for this node only. */
+  removeAttribute(name: string): void;
+  /** Gives this node alone a constant at input `i` (a shape, split sizes, indices). */
   setConstant(i: number, tensor: Tensor): void;
 }
 

@@ -1,4 +1,4 @@
-import type { Graph, Node } from '../graph/graph';
+import { type Graph, type Node, intOf, producersOf } from '../graph/graph';
 import type { Tensor } from '../graph/tensor';
 
 /** Input positions that hold trained weights, by operator. */
@@ -33,13 +33,14 @@ const PASSES_WEIGHT = new Set(['Transpose', 'Reshape', 'Identity', 'Squeeze', 'U
  */
 export function parametersOf(graph: Graph): string[] {
   const trained = new Set<string>();
+  const producers = producersOf(graph);
   const weightLike = new Set<string>();
   for (const node of [...graph.nodes].reverse())
     node.inputs.forEach((name, i) => {
       if (!name || !(isWeightPosition(node, i) || (i === 0 && passes(node, weightLike)))) return;
       weightLike.add(name);
       const tensor = graph.initializers.get(name);
-      if (tensor && isTrainable(node, tensor)) trained.add(name);
+      if (tensor && isTrainable(node, tensor, graph, producers)) trained.add(name);
     });
   return [...graph.initializers.keys()].filter((name) => trained.has(name));
 }
@@ -49,6 +50,27 @@ const passes = (node: Node, weightLike: ReadonlySet<string>): boolean =>
 
 const isWeightPosition = (node: Node, i: number): boolean => (WEIGHT_INPUTS[node.op]?.includes(i) ?? false) || ELEMENTWISE.has(node.op);
 
-const isTrainable = (node: Node, tensor: Tensor): boolean =>
+const isTrainable = (node: Node, tensor: Tensor, graph: Graph, producers: ReadonlyMap<string, Node>): boolean =>
   (tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16' || tensor.type === 'bfloat16') &&
-  (!ELEMENTWISE.has(node.op) || tensor.dims.filter((d) => d > 1).length === 1);
+  (!ELEMENTWISE.has(node.op) || isVector(tensor, node, graph, producers));
+
+/** A vector, or one element behind a layer of one filter: what a cut to a single channel leaves of a bias. Other single elements are constants. */
+function isVector({ dims }: Tensor, node: Node, graph: Graph, producers: ReadonlyMap<string, Node>): boolean {
+  const long = dims.filter((d) => d > 1).length;
+  if (long > 0 || dims.length === 0) return long === 1;
+  let layer = node;
+  while (ELEMENTWISE.has(layer.op) || PASSES_WEIGHT.has(layer.op)) {
+    const before = layer.inputs.map((name) => producers.get(name)).find((producer) => producer !== undefined);
+    if (!before) return false;
+    layer = before;
+  }
+  const weight = graph.initializers.get(layer.inputs[1] ?? '');
+  return weight !== undefined && filtersOf(layer, weight) === 1;
+}
+
+function filtersOf(layer: Node, { dims }: Tensor): number | undefined {
+  if (layer.op === 'Conv') return dims[0];
+  if (layer.op === 'ConvTranspose') return (dims[1] ?? 0) * intOf(layer, 'group', 1);
+  if (layer.op === 'MatMul') return dims.at(-1);
+  return layer.op === 'Gemm' ? dims[intOf(layer, 'transB', 0) === 1 ? 0 : 1] : undefined;
+}

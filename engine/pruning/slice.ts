@@ -29,19 +29,22 @@ function sliceTensor(name: string, tensor: Tensor, cuts: Cuts): Tensor {
 }
 
 function rewriteNode(node: Node, graph: Graph, cuts: Cuts, shapes: ReadonlyMap<string, readonly number[]>): void {
-  const rule = lookupOp(node.op, node.domain, graph.opsets.get(node.domain) ?? 1)?.rewrite;
+  const opset = graph.opsets.get(node.domain) ?? 1;
+  const rule = lookupOp(node.op, node.domain, opset)?.rewrite;
   if (!rule || ![...node.inputs, ...node.outputs].some((v) => cuts.has(v))) return;
   const shapeOf = (value: string | undefined): readonly number[] => shapes.get(value ?? '') ?? [];
   const kept = (value: string | undefined, axis: number): number[] | undefined =>
     keptPositions(cuts, value ?? '', axis, shapeOf(value)[axis] ?? 0);
   const context: RewriteContext = {
     node,
+    opset,
     keptIn: (i, axis) => kept(node.inputs[i], axis),
     keptOut: (i, axis) => kept(node.outputs[i], axis),
     inputShape: (i) => shapeOf(node.inputs[i]),
     outputShape: (i) => shapeOf(node.outputs[i]),
     constant: (i) => graph.initializers.get(node.inputs[i] ?? ''),
     setAttribute: (name, value) => void node.attributes.set(name, toAttribute(value)),
+    removeAttribute: (name) => void node.attributes.delete(name),
     setConstant(i, tensor) {
       const name = `${node.name}/input${i}`;
       graph.initializers.set(name, tensor);

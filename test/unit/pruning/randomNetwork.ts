@@ -86,6 +86,34 @@ export function randomNetwork(seed: number): Graph {
     },
     (x) => builder.emit('Sub', [conv(x, 4), builder.emit('ReduceMean', [conv(x, 4)], { axes: [2, 3] })]),
     (x) => builder.emit('Where', [builder.emit('Greater', [conv(x, 4), builder.scalar(0)]), conv(x, 4), conv(x, 4)]),
+    (x) => layerNorm(conv(x, 6)),
+    (x) => {
+      const centred = builder.emit('Sub', [x, builder.emit('ReduceMean', [x], { axes: [1] })]);
+      const variance = builder.emit('ReduceMean', [builder.emit('Mul', [centred, centred])], { axes: [1] });
+      const normal = builder.emit('Div', [centred, builder.emit('Sqrt', [builder.emit('Add', [variance, builder.scalar(1e-3)])])]);
+      return conv(builder.emit('Mul', [normal, weight([channels(x), 1, 1])]), 5);
+    },
+    (x) => recurrent(conv(x, 5)),
+    (x) => fusedAttention(conv(x, 6, 1, 1)),
+    (x) => builder.emit('Concat', [x, conv(builder.emit('Relu', [norm(x)]), 4)], { axis: 1 }),
+    (x) => {
+      const [value = '', gate = ''] = builder.emitAll('Split', [conv(x, 10)], { axis: 1 }, 2);
+      return builder.emit('Mul', [value, builder.emit('Sigmoid', [gate])]);
+    },
+    (x) => conv(builder.emit('Conv', [conv(x, 4), weight([8, 1, 3, 3])], { pads: [1, 1, 1, 1], group: 4 }), 4, 1, 1),
+    (x) => builder.emit('ConvTranspose', [conv(x, 5), weight([5, 1, 3, 3]), weight([5])], { pads: [1, 1, 1, 1], group: 5 }),
+    (x) => {
+      const row = builder.emit('Reshape', [conv(x, 6), builder.ints([0, 0, -1])]);
+      const mixed = builder.emit('Conv', [row, weight([5, 6, 3])], { pads: [1, 1] });
+      return builder.emit('Reshape', [mixed, builder.ints([0, 0, ...area(x)])]);
+    },
+    (x) => {
+      const flat = builder.emit('Squeeze', [builder.emit('GlobalMaxPool', [conv(x, 5)]), builder.ints([2, 3])]);
+      const dense = builder.emit('Gemm', [builder.emit('Relu', [flat]), weight([5, 6]), weight([6])]);
+      const gate = builder.emit('Unsqueeze', [builder.emit('HardSigmoid', [dense]), builder.ints([2, 3])]);
+      return builder.emit('Mul', [conv(x, 6), gate]);
+    },
+    (x) => builder.emit('LRN', [conv(x, 4)], { size: 3 }),
     (x) => builder.emit('Max', [builder.emit('Clip', [conv(x, 4), builder.scalar(0), builder.scalar(6)]), conv(x, 4)]),
   ];
   const area = (x: string): number[] => (builder.typeOf(x).shape ?? []).slice(2).map(Number);
@@ -112,6 +140,49 @@ export function randomNetwork(seed: number): Graph {
     ]);
     const out = builder.emit('MatMul', [merged, weight([12, 5])]);
     return builder.emit('Reshape', [builder.emit('Transpose', [out], { perm: [0, 2, 1] }), builder.ints([0, 5, height, width])]);
+  }
+  const toRows = (x: string): string =>
+    builder.emit('Transpose', [builder.emit('Reshape', [x, builder.ints([0, 0, -1])])], { perm: [0, 2, 1] });
+  const fromRows = (rows: string, height: number, width: number): string =>
+    builder.emit('Reshape', [builder.emit('Transpose', [rows], { perm: [0, 2, 1] }), builder.ints([0, 0, height, width])]);
+  /** Channels last, as transformers have it, with a residual and a dense layer behind it. */
+  function layerNorm(x: string): string {
+    const [height = 1, width = 1] = area(x);
+    const rows = toRows(x);
+    const normal = builder.emit('LayerNormalization', [rows, positive([6]), weight([6])]);
+    const hidden = builder.emit('Relu', [builder.emit('Add', [builder.emit('MatMul', [normal, weight([6, 9])]), weight([9])])]);
+    return fromRows(builder.emit('Add', [rows, builder.emit('MatMul', [hidden, weight([9, 6])])]), height, width);
+  }
+  /** A recurrent layer over the positions of an image. */
+  function recurrent(x: string): string {
+    const [height = 1, width = 1] = area(x);
+    const [op, gates, outputs] = ([['LSTM', 4, 3], ['GRU', 3, 2], ['RNN', 1, 2]] as const)[random.integer(3)] ?? (['LSTM', 4, 3] as const); // prettier-ignore
+    const directions = 1 + random.integer(2);
+    const inputs = [
+      builder.emit('Transpose', [toRows(x)], { perm: [1, 0, 2] }),
+      weight([directions, gates * 5, 5]),
+      weight([directions, gates * 5, 5]),
+    ];
+    const attributes = { hidden_size: 5, direction: directions === 2 ? 'bidirectional' : 'forward' };
+    const [y = ''] = builder.emitAll(op, inputs, attributes, outputs);
+    const joined = builder.emit('Reshape', [builder.emit('Transpose', [y], { perm: [2, 0, 1, 3] }), builder.ints([0, 0, -1])]);
+    return fromRows(joined, height, width);
+  }
+  /** Two heads of three features from one product for queries, keys and values. */
+  function fusedAttention(x: string): string {
+    const [height = 1, width = 1] = area(x);
+    const rows = toRows(x);
+    const all = builder.emit('Add', [builder.emit('MatMul', [rows, weight([6, 18])]), weight([18])]);
+    const [q = '', k = '', v = ''] = builder.emitAll('Split', [all], { axis: 2 }, 3);
+    const heads = (y: string, perm: number[]): string =>
+      builder.emit('Transpose', [builder.emit('Reshape', [y, builder.ints([0, height * width, 2, 3])])], { perm });
+    const product = builder.emit('MatMul', [heads(q, [0, 2, 1, 3]), heads(k, [0, 2, 3, 1])]);
+    const mixed = builder.emit('MatMul', [builder.emit('Softmax', [product], { axis: -1 }), heads(v, [0, 2, 1, 3])]);
+    const merged = builder.emit('Reshape', [
+      builder.emit('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
+      builder.ints([0, height * width, 6]),
+    ]);
+    return fromRows(builder.emit('Add', [rows, builder.emit('MatMul', [merged, weight([6, 6])])]), height, width);
   }
   let second: string | undefined;
   let x = builder.emit('Relu', [conv(builder.input('x', ['N', 3, 6, 6]), 6)]);
