@@ -1,7 +1,6 @@
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { alexnet, mlp, mobilenetV2, smallCnn, vgg16 } from './plainNetworks';
-import { FACTORED, factoredClassifier } from './factoredRecurrent';
 import { RECURRENT, recurrentClassifier } from './recurrent';
 import { IMAGENET_BLOCKS, cifarResnet, imagenetResnet, wideResnet } from './resnet';
 
@@ -39,12 +38,10 @@ export const ARCHITECTURES = [
   'wrn-28-10 (and any depth 6n + 4)',
   ...Object.keys(PLAIN),
   ...RECURRENT,
-  ...FACTORED,
 ];
 
 /** A fresh network of a named architecture with logits as its output, opset 17, symbolic batch. */
 export function createModel(name: string, options: ArchitectureOptions): Graph {
-  if (FACTORED.includes(name)) return factoredClassifier(name, options);
   if (RECURRENT.includes(name)) return recurrentClassifier(name, options);
   if (options.input.length !== 3)
     throw new SurgeryError('option-invalid', `--input ${options.input.join(',')} must be channels,height,width`);

@@ -5,45 +5,40 @@ import { balancedModes } from '../decomposition/modes';
 import { randomBasis } from '../decomposition/subspace';
 import type { TensorNetwork } from '../decomposition/tensorNetwork';
 import { SurgeryError } from '../graph/errors';
-import type { Graph } from '../graph/graph';
-import { Random } from '../graph/random';
+import type { Random } from '../graph/random';
 import { elementCount, float32, type Tensor } from '../graph/tensor';
-import { GraphBuilder } from '../ops/graphBuilder';
+import type { GraphBuilder } from '../ops/graphBuilder';
 import type { ArchitectureOptions } from './createModel';
+import type { Cell, CellInputs } from './recurrent';
 
-const CELLS: Readonly<Record<string, { readonly op: string; readonly gates: number }>> = {
-  lstm: { op: 'LSTM', gates: 4 },
-  gru: { op: 'GRU', gates: 3 },
-};
-
-export const FACTORED = ['bt-lstm', 'bt-gru', 'tt-lstm', 'tt-gru'];
+/** How the input-to-hidden matrix can be factored: block terms or a tensor train. */
+export const FORMS = ['bt', 'tt'];
 
 /** Samples of a batch that the contraction order is chosen for. */
 const USUAL_BATCH = 16;
 const DEPTH = 4;
 
 /**
- * A recurrent classifier over [N, T, F] whose input-to-hidden matrix is a block-term form or a tensor train with all gates
+ * A recurrent cell whose input-to-hidden matrix is a block-term form or a tensor train with all gates
  * folded into the first output mode (Ye et al., CVPR 2018; Yang et al., ICML 2017). The hidden-to-hidden matrix stays dense and
  * starts orthogonal, the forget gate's bias at one; the represented input matrix has Glorot's variance.
  */
-export function factoredClassifier(name: string, options: ArchitectureOptions): Graph {
-  const { input, classes, hidden = 256, dropout = 0, seed } = options;
-  const [form = '', kind = ''] = name.split('-');
-  const [steps, features] = input;
-  const cell = CELLS[kind];
-  if (!cell || input.length !== 2 || steps === undefined || features === undefined)
-    throw new SurgeryError('option-invalid', `--input ${input.join(',')} must be steps,features for ${name}`);
-  const { network, inputModes, outputModes } = formOf(form, features, hidden, cell.gates, options);
-  const random = new Random(seed);
-  const builder = new GraphBuilder(name);
+export function factoredCell(
+  builder: GraphBuilder,
+  random: Random,
+  cell: Cell,
+  form: string,
+  x: string,
+  { steps, features, hidden }: { steps: number; features: number; hidden: number },
+  options: ArchitectureOptions,
+): CellInputs {
+  const { kind, gates } = cell;
+  const { network, inputModes, outputModes } = formOf(form, features, hidden, gates, options);
   const add = (key: string, tensor: Tensor): string => builder.initializer(`${kind}.${key}`, tensor);
-  const wide = cell.gates * hidden;
+  const wide = gates * hidden;
   const tensors = initialWeights(network, glorotVariance(features, wide), random);
   const weights = new Map([...tensors].map(([key, tensor]) => [key, add(key, tensor)]));
-  let x = builder.input('input', ['N', steps, features]);
-  if (dropout > 0) x = builder.emit('Dropout', [x, builder.scalar(dropout)], {}, { name: 'dropout.input' });
-  const sizes = { inputs: features, outputs: wide, gates: cell.gates };
+  const sizes = { inputs: features, outputs: wide, gates };
   const projected = emitLayer(builder, { network, inputModes, outputModes }, sizes, { value: x, shape: ['N', steps, features] }, weights, {
     name: kind,
     rows: USUAL_BATCH * steps,
@@ -52,20 +47,7 @@ export function factoredClassifier(name: string, options: ArchitectureOptions): 
   const square = builder.emit('ConstantOfShape', [builder.ints([wide, wide])], {}, { name: `${kind}/ConstantOfShape` });
   const eye = builder.emit('EyeLike', [square], {}, { name: `${kind}/EyeLike` });
   const identity = builder.emit('Reshape', [eye, builder.ints([1, wide, wide])], {}, { name: `${kind}/identity` });
-  const parts = [identity, add('R', orthogonalGates(cell.gates, hidden, random)), add('B', forgetBias(cell, hidden))];
-  const attributes = { hidden_size: hidden, ...(kind === 'gru' ? { linear_before_reset: 1 } : {}) };
-  builder.emitNamed(cell.op, [sequence, ...parts], attributes, ['', `${kind}.last`], { name: kind });
-  let last = builder.emitNamed('Squeeze', [`${kind}.last`, builder.ints([0])], {}, ['last']);
-  if (dropout > 0) last = builder.emit('Dropout', [last, builder.scalar(dropout)], {}, { name: 'dropout.last' });
-  const bound = 1 / Math.sqrt(hidden);
-  const uniform = (...dims: number[]): Tensor =>
-    float32(
-      dims,
-      Float32Array.from({ length: elementCount(dims) }, () => random.uniform(-bound, bound)),
-    );
-  const head = [builder.initializer('fc.weight', uniform(classes, hidden)), builder.initializer('fc.bias', uniform(classes))];
-  builder.output(builder.emitNamed('Gemm', [last, ...head], { transB: 1 }, ['fc.out'], { name: 'fc' }), 'logits');
-  return builder.graph;
+  return { sequence, weights: [identity, add('R', orthogonalGates(gates, hidden, random)), add('B', forgetBias(cell, hidden))] };
 }
 
 function formOf(

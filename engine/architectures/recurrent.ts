@@ -4,43 +4,76 @@ import { Random } from '../graph/random';
 import { elementCount, float32 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
 import type { ArchitectureOptions } from './createModel';
+import { FORMS, factoredCell } from './factoredRecurrent';
 
-const CELLS: Readonly<Record<string, { readonly op: string; readonly gates: number }>> = {
-  lstm: { op: 'LSTM', gates: 4 },
-  gru: { op: 'GRU', gates: 3 },
-  rnn: { op: 'RNN', gates: 1 },
-};
+/** A kind of recurrent cell: ONNX operator and number of gates. */
+export interface Cell {
+  readonly kind: string;
+  readonly op: string;
+  readonly gates: number;
+}
 
-export const RECURRENT = Object.keys(CELLS);
+const CELLS: readonly Cell[] = [
+  { kind: 'lstm', op: 'LSTM', gates: 4 },
+  { kind: 'gru', op: 'GRU', gates: 3 },
+  { kind: 'rnn', op: 'RNN', gates: 1 },
+];
+
+/** What a recurrent node takes: the sequence [T, N, ...] and its weights. */
+export interface CellInputs {
+  readonly sequence: string;
+  readonly weights: readonly [W: string, R: string, B: string];
+}
+
+export const RECURRENT = CELLS.flatMap(({ kind }) => [kind, ...FORMS.map((form) => `${form}-${kind}`)]);
 
 /**
- * One recurrent layer over a sequence [N, T, F] and a linear layer on its last state, with PyTorch's initial weights, uniform
- * within 1 / sqrt(H). With `lengths` the network has a second input, the number of steps of each sequence, [N] int32.
+ * One recurrent layer over a sequence [N, T, F] and a linear layer on its last state. A dense one has PyTorch's initial weights,
+ * uniform within 1 / sqrt(H); `bt-` and `tt-` ones factor the input-to-hidden matrix. With `lengths` the network has a second
+ * input, the number of steps of each sequence, [N] int32.
  */
-export function recurrentClassifier(kind: string, { input, classes, hidden = 256, lengths = false, seed }: ArchitectureOptions): Graph {
+export function recurrentClassifier(name: string, options: ArchitectureOptions): Graph {
+  const { input, classes, hidden = 256, lengths = false, dropout = 0, seed } = options;
   const [steps, features] = input;
-  const cell = CELLS[kind];
+  const [kind, form] = name.split('-').reverse();
+  const cell = CELLS.find((c) => c.kind === kind);
   if (!cell || input.length !== 2 || steps === undefined || features === undefined)
-    throw new SurgeryError('option-invalid', `--input ${input.join(',')} must be steps,features for ${kind}`);
-  const builder = new GraphBuilder(kind);
+    throw new SurgeryError('option-invalid', `--input ${input.join(',')} must be steps,features for ${name}`);
+  if (dropout >= 1) throw new SurgeryError('option-invalid', `--dropout ${dropout} must be below 1`);
+  const builder = new GraphBuilder(name);
   const random = new Random(seed);
-  const bound = 1 / Math.sqrt(hidden);
-  const weight = (name: string, ...dims: number[]): string =>
-    builder.initializer(
-      name,
-      float32(
-        dims,
-        Float32Array.from({ length: elementCount(dims) }, () => random.uniform(-bound, bound)),
-      ),
-    );
-  const wide = cell.gates * hidden;
-  const x = builder.emitNamed('Transpose', [builder.input('input', ['N', steps, features])], { perm: [1, 0, 2] }, ['sequence']);
+  const drop = (value: string, label: string): string =>
+    dropout > 0 ? builder.emit('Dropout', [value, builder.scalar(dropout)], {}, { name: `dropout.${label}` }) : value;
+  const x = drop(builder.input('input', ['N', steps, features]), 'input');
   const ends = lengths ? builder.input('lengths', ['N'], 'int32') : '';
-  const parts = [weight(`${kind}.W`, 1, wide, features), weight(`${kind}.R`, 1, wide, hidden), weight(`${kind}.B`, 1, 2 * wide)];
-  const attributes = { hidden_size: hidden, ...(kind === 'gru' ? { linear_before_reset: 1 } : {}) };
-  builder.emitNamed(cell.op, [x, ...parts, ...(ends ? [ends] : [])], attributes, ['', `${kind}.last`], { name: kind });
-  const last = builder.emitNamed('Squeeze', [`${kind}.last`, builder.ints([0])], {}, ['last']);
-  const head = [weight('fc.weight', classes, hidden), weight('fc.bias', classes)];
+  const shape = { steps, features, hidden };
+  const { sequence, weights } = form
+    ? factoredCell(builder, random, cell, form, x, shape, options)
+    : denseCell(builder, random, cell, x, shape);
+  const attributes = { hidden_size: hidden, ...(cell.kind === 'gru' ? { linear_before_reset: 1 } : {}) };
+  builder.emitNamed(cell.op, [sequence, ...weights, ...(ends ? [ends] : [])], attributes, ['', `${cell.kind}.last`], { name: cell.kind });
+  const last = drop(builder.emitNamed('Squeeze', [`${cell.kind}.last`, builder.ints([0])], {}, ['last']), 'last');
+  const bound = 1 / Math.sqrt(hidden);
+  const head = [uniform(builder, random, bound, 'fc.weight', [classes, hidden]), uniform(builder, random, bound, 'fc.bias', [classes])];
   builder.output(builder.emitNamed('Gemm', [last, ...head], { transB: 1 }, ['fc.out'], { name: 'fc' }), 'logits');
   return builder.graph;
+}
+
+function denseCell(
+  builder: GraphBuilder,
+  random: Random,
+  { kind, gates }: Cell,
+  x: string,
+  { features, hidden }: { features: number; hidden: number },
+): CellInputs {
+  const weight = (name: string, ...dims: number[]): string =>
+    uniform(builder, random, 1 / Math.sqrt(hidden), `${kind}.${name}`, [1, ...dims]);
+  const sequence = builder.emitNamed('Transpose', [x], { perm: [1, 0, 2] }, ['sequence']);
+  const wide = gates * hidden;
+  return { sequence, weights: [weight('W', wide, features), weight('R', wide, hidden), weight('B', 2 * wide)] };
+}
+
+function uniform(builder: GraphBuilder, random: Random, bound: number, name: string, dims: readonly number[]): string {
+  const values = Float32Array.from({ length: elementCount(dims) }, () => random.uniform(-bound, bound));
+  return builder.initializer(name, float32(dims, values));
 }
