@@ -42,6 +42,7 @@ export function factoredCell(
   const projected = emitLayer(builder, { network, inputModes, outputModes }, sizes, { value: x, shape: ['N', steps, features] }, weights, {
     name: kind,
     rows: USUAL_BATCH * steps,
+    passes: 'training',
   });
   const sequence = builder.emit('Transpose', [projected], { perm: [1, 0, 2] }, { name: `${kind}/sequence` });
   const square = builder.emit('ConstantOfShape', [builder.ints([wide, wide])], {}, { name: `${kind}/ConstantOfShape` });

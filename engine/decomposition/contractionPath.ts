@@ -22,7 +22,16 @@ export interface ContractionPath {
   readonly rebuilds: boolean;
 }
 
+export interface PathOptions {
+  /** Largest intermediate result in bytes; trees that need a larger one are left out. */
+  readonly limit?: number;
+  /** Multiply-accumulates that writing one element of an intermediate result counts as much as; 0 by default. */
+  readonly traffic?: number;
+}
+
 interface Best {
+  /** Multiply-accumulates and traffic. */
+  readonly cost: number;
   readonly macs: number;
   readonly peak: number;
   readonly split: number;
@@ -32,24 +41,44 @@ interface Best {
 const MOST_TENSORS = 11;
 
 /**
- * The cheapest order of pairwise contractions: fewest multiply-accumulates, and among those the smallest peak. Exact, by
- * dynamic programming over all subsets of the tensors; "rebuild the weight, then multiply" is one of the trees it weighs.
+ * The cheapest order of pairwise contractions: fewest multiply-accumulates (with the traffic asked for), and among those the
+ * smallest peak. Exact, by dynamic programming over all subsets of the tensors; "rebuild the weight, then multiply" is one of the
+ * trees it weighs.
  *
- * @param limit largest intermediate result in bytes; trees that need a larger one are left out
  * @throws SurgeryError 'budget-impossible' when no tree keeps the limit
  */
-export function findContractionPath(network: TensorNetwork, limit = Infinity): ContractionPath {
+export function findContractionPath(network: TensorNetwork, options: PathOptions = {}): ContractionPath {
+  const search = searchFor(network, options);
+  const whole = 2 ** network.tensors.length - 1;
+  const best = search.run(whole);
+  if (!best)
+    throw new SurgeryError(
+      'budget-impossible',
+      `No contraction order keeps every intermediate result within ${Math.floor(options.limit ?? Infinity)} bytes`,
+    );
+  return pathOf(search.tree(whole), best);
+}
+
+/** The cheapest orders in which the data meets the weights, best first, `count` at most. */
+export function contractionCandidates(network: TensorNetwork, count: number, options: PathOptions = {}): ContractionPath[] {
+  const search = searchFor(network, options);
+  search.run(2 ** network.tensors.length - 1);
+  return search.chains(network.tensors.findIndex((t) => t.name === DATA), count).map(({ tree, best }) => pathOf(tree, best)); // prettier-ignore
+}
+
+function searchFor(network: TensorNetwork, { limit = Infinity, traffic = 0 }: PathOptions): SubsetSearch {
   const count = network.tensors.length;
   if (count > MOST_TENSORS)
     throw new SurgeryError('option-invalid', `A layer of ${count - 2} modes is too deep; use ${MOST_TENSORS - 2} at most`);
-  const search = new SubsetSearch(network, limit / 4);
-  const whole = 2 ** count - 1;
-  const best = search.run(whole);
-  if (!best)
-    throw new SurgeryError('budget-impossible', `No contraction order keeps every intermediate result within ${Math.floor(limit)} bytes`);
-  const tree = search.tree(whole);
-  const rebuilds = 'left' in tree && [tree.left, tree.right].some((side) => 'tensor' in side && side.tensor === DATA) && count > 2;
-  return { tree, macs: best.macs, peakBytes: 4 * best.peak, rebuilds };
+  return new SubsetSearch(network, limit / 4, traffic);
+}
+
+function pathOf(tree: ContractionTree, { macs, peak }: Best): ContractionPath {
+  const rebuilds =
+    'left' in tree &&
+    [tree.left, tree.right].some((side) => 'tensor' in side && side.tensor === DATA) &&
+    [tree.left, tree.right].some((side) => 'left' in side);
+  return { tree, macs, peakBytes: 4 * peak, rebuilds };
 }
 
 /** Indices are bits, so that the open indices of a subset cost two operations. */
@@ -64,6 +93,7 @@ class SubsetSearch {
   constructor(
     private readonly network: TensorNetwork,
     private readonly limit: number,
+    private readonly traffic: number,
   ) {
     this.names = [...network.sizes.keys()];
     this.sizes = this.names.map((name) => network.sizes.get(name) ?? 1);
@@ -87,24 +117,50 @@ class SubsetSearch {
   }
 
   run(whole: number): Best | undefined {
-    for (let set = 1; set <= whole; set++) this.best[set] = isSingle(set) ? { macs: 0, peak: 0, split: 0 } : this.bestSplit(set);
+    for (let set = 1; set <= whole; set++) this.best[set] = isSingle(set) ? { cost: 0, macs: 0, peak: 0, split: 0 } : this.bestSplit(set);
     return this.best[whole];
   }
 
   private bestSplit(set: number): Best | undefined {
-    const size = this.elements(this.open[set] as number);
-    if (size > this.limit) return undefined;
     let best: Best | undefined;
     for (let left = (set - 1) & set; left > (set ^ left); left = (left - 1) & set) {
-      const right = set ^ left;
-      const [a, b] = [this.best[left], this.best[right]];
+      const [a, b] = [this.best[left], this.best[set ^ left]];
       if (!a || !b) continue;
-      const macs = a.macs + b.macs + this.elements((this.open[left] as number) | (this.open[right] as number));
-      if (best && macs > best.macs) continue;
-      const peak = this.peak(left, a, right, b, size);
-      if (!best || macs < best.macs || peak < best.peak) best = { macs, peak, split: left };
+      const joined = this.join(left, a, set ^ left, b);
+      if (joined && (!best || joined.cost < best.cost || (joined.cost === best.cost && joined.peak < best.peak))) best = joined;
     }
     return best;
+  }
+
+  private join(left: number, a: Best, right: number, b: Best): Best | undefined {
+    const size = this.elements(this.open[left | right] as number);
+    if (size > this.limit) return undefined;
+    const product = this.elements((this.open[left] as number) | (this.open[right] as number));
+    const macs = a.macs + b.macs + product;
+    return { cost: a.cost + b.cost + product + this.traffic * size, macs, peak: this.peak(left, a, right, b, size), split: left };
+  }
+
+  /** The cheapest chains that begin with tensor `start`: each link takes in a set of the others, contracted beforehand. */
+  chains(start: number, count: number): { tree: ContractionTree; best: Best }[] {
+    const whole = 2 ** this.masks.length - 1;
+    const first = 1 << start;
+    const found = new Map<number, { tree: ContractionTree; best: Best }[]>();
+    for (let set = 0; set <= whole; set++) {
+      if (!(set & first)) continue;
+      const chains: { tree: ContractionTree; best: Best }[] = [];
+      if (set === first) chains.push({ tree: this.tree(set), best: this.best[set] as Best });
+      for (let part = (set - 1) & set; part > 0; part = (part - 1) & set) {
+        const b = this.best[part];
+        if (part & first || !b) continue;
+        const rest = set ^ part;
+        for (const chain of found.get(rest) ?? []) {
+          const best = this.join(rest, chain.best, part, b);
+          if (best) chains.push({ tree: this.joined(rest, chain.tree, part), best });
+        }
+      }
+      found.set(set, chains.sort((a, b) => a.best.cost - b.best.cost).slice(0, count)); // prettier-ignore
+    }
+    return found.get(whole) ?? [];
   }
 
   /** The part with the larger peak goes first, while nothing else is alive (Sethi and Ullman's order). */
@@ -124,10 +180,13 @@ class SubsetSearch {
       return { tensor: name, indices };
     }
     const left = this.best[set]?.split ?? 0;
-    const right = set ^ left;
+    return this.joined(left, this.tree(left), set ^ left);
+  }
+
+  private joined(left: number, tree: ContractionTree, right: number): ContractionTree {
     const all = (this.open[left] as number) | (this.open[right] as number);
-    const indices = this.names.filter((_, i) => (this.open[set] as number) & (1 << i));
-    return { left: this.tree(left), right: this.tree(right), indices, macs: this.elements(all) };
+    const indices = this.names.filter((_, i) => (this.open[left | right] as number) & (1 << i));
+    return { left: tree, right: this.tree(right), indices, macs: this.elements(all) };
   }
 }
 

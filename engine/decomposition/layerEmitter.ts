@@ -3,6 +3,7 @@ import { elementCount } from '../graph/tensor';
 import type { Emitter } from '../ops/opRecord';
 import { findContractionPath } from './contractionPath';
 import { emitNetwork } from './emitNetwork';
+import { type Passes, fastestPath } from './productPlan';
 import { DATA, type TensorNetwork, weightNetwork, withBatch } from './tensorNetwork';
 
 /** A weight of two axes written as a network, whose modes may make more inputs or outputs than there are. */
@@ -26,14 +27,14 @@ export function emitLayer(
   { inputs, outputs, gates }: LayerSizes,
   x: { readonly value: string; readonly shape: Shape },
   weights: ReadonlyMap<string, string>,
-  options: { readonly name: string; readonly rows: number },
+  options: { readonly name: string; readonly rows: number; readonly passes: Passes },
 ): string {
-  const { name, rows } = options;
+  const { name, rows, passes } = options;
   const network = withBatch(form.network, rows);
   const [wideIn, wideOut] = [elementCount(form.inputModes), elementCount(form.outputModes)];
   const padded = wideIn === inputs ? x.value : emitPad(emitter, x, wideIn - inputs, name);
-  const { tree } = findContractionPath(network);
-  const matrix = emitNetwork(emitter, network, tree, new Map([...weights, [DATA, padded]]), name);
+  const { tree } = fastestPath(network, passes);
+  const matrix = emitNetwork(emitter, network, tree, new Map([...weights, [DATA, padded]]), name, passes);
   const cut = wideOut === outputs ? matrix : cutOutputs(emitter, matrix, wideOut, outputs, gates, name);
   return restoreRows(emitter, x, cut, outputs, name);
 }

@@ -4,12 +4,12 @@ import { Random } from '../graph/random';
 import { elementCount, float32 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
 import type { Runtime } from '../runtime/runtime';
-import { findContractionPath } from './contractionPath';
 import { fitLayer, padMatrix, shapeFor } from './decompose';
 import { emitNetwork } from './emitNetwork';
 import { foldMatrix } from './fold';
 import { type BlockTermShape, blockTermCost, blockTermNetwork, lowRankNetwork, tensorTrainNetwork } from './layerForms';
 import { proposeModes } from './modes';
+import { fastestPath } from './productPlan';
 import { Products, squaredNorm } from './products';
 import { type ReplaceableLayer, rowsOf, weightMatrix } from './replaceable';
 import { leadingRows } from './subspace';
@@ -165,7 +165,8 @@ class Survey {
   }
 
   async cost(network: TensorNetwork): Promise<{ parameters: number; macs: number; milliseconds: number }> {
-    return { parameters: parameterCount(network), macs: findContractionPath(network).macs, milliseconds: await this.time(network) };
+    const path = fastestPath(network, 'inference');
+    return { parameters: parameterCount(network), macs: path.macs, milliseconds: await this.time(network, path) };
   }
 
   dense({ inputs, outputs, window }: ReplaceableLayer): Promise<number> {
@@ -181,7 +182,7 @@ class Survey {
   }
 
   /** Median milliseconds of a forward pass. */
-  private async time(network: TensorNetwork): Promise<number> {
+  private async time(network: TensorNetwork, { tree } = fastestPath(network, 'inference')): Promise<number> {
     const builder = new GraphBuilder('layer');
     const data = network.tensors.find((t) => t.name === DATA);
     const dims = sizesOf(network, data?.indices ?? []);
@@ -190,7 +191,7 @@ class Survey {
       const shape = sizesOf(network, indices);
       values.set(name, builder.initializer(name, float32(shape, new Float32Array(elementCount(shape)).fill(0.01))));
     }
-    builder.output(emitNetwork(builder, network, findContractionPath(network).tree, values, 'layer'), 'y');
+    builder.output(emitNetwork(builder, network, tree, values, 'layer'), 'y');
     const program = await this.runtime.compile(builder.graph, { threads: this.options.threads });
     try {
       const feeds = new Map([[DATA, float32(dims, new Float32Array(elementCount(dims)).fill(0.5))]]);

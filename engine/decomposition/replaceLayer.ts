@@ -7,6 +7,7 @@ import { inferShapes } from '../ops/inferShapes';
 import type { Block } from './alternatingLeastSquares';
 import { findContractionPath } from './contractionPath';
 import { emitLayer, emitWeight } from './layerEmitter';
+import { MAC, fastestPath, rebuildTime } from './productPlan';
 import { alongMode } from './products';
 import { balance, type WeightForm } from './weightForm';
 import { type ReplaceableLayer, windowOf } from './replaceable';
@@ -18,7 +19,7 @@ export const OLDEST_OPSET = 11;
 /**
  * The graph with one dense or recurrent layer's weight replaced by a network of smaller tensors, as ordinary operators. A
  * recurrent layer keeps its node: either its input is projected before it and the node's W becomes the identity, or W is rebuilt
- * once a forward pass; what takes fewer multiply-accumulates for `rows` rows is written.
+ * once a forward pass; what is estimated to be faster for `rows` rows is written.
  */
 export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: WeightForm, rows: number): Graph {
   const splice = new Splice(graph, layer.node);
@@ -26,7 +27,7 @@ export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: Weight
   const { node } = layer;
   const weights = splice.addWeights(layer.weight, form.weights);
   const x = { value: node.inputs[0] ?? '', shape: splice.shapeOf(node.inputs[0]) };
-  const options = { name: node.name, rows };
+  const options = { name: node.name, rows, passes: 'inference' } as const;
   if (layer.kind === 'dense') {
     const product = emitLayer(builder, form, layer, x, weights, options);
     const bias = node.op === 'Gemm' ? scaledBias(splice, node) : '';
@@ -36,7 +37,7 @@ export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: Weight
   }
   if (layer.kind === 'convolution') throw new SurgeryError('internal', 'A convolution is replaced by replaceConvolution');
   const [directions = 1, wide = 1] = graph.initializers.get(layer.weight)?.dims ?? [];
-  if (rebuildIsCheaper(layer, form, rows)) {
+  if (rebuildIsFaster(layer, form, rows)) {
     const matrix = emitWeight(builder, form, layer, weights, node.name);
     const turned = builder.emit('Transpose', [matrix], { perm: [1, 0] }, { name: `${node.name}/Transpose` });
     const w = builder.emit('Reshape', [turned, builder.ints([directions, wide, layer.inputs])], {}, { name: `${node.name}/Reshape` });
@@ -56,9 +57,10 @@ export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: Weight
   return splice.apply();
 }
 
-function rebuildIsCheaper({ inputs, outputs }: ReplaceableLayer, form: WeightForm, rows: number): boolean {
-  const projecting = findContractionPath(withBatch(form.network, rows)).macs + rows * outputs * outputs;
-  const rebuilding = findContractionPath(weightNetwork(form.network)).macs + rows * outputs * inputs;
+function rebuildIsFaster({ inputs, outputs }: ReplaceableLayer, form: WeightForm, rows: number): boolean {
+  const projecting = fastestPath(withBatch(form.network, rows), 'inference').nanoseconds + MAC * rows * outputs * outputs;
+  const whole = weightNetwork(form.network);
+  const rebuilding = rebuildTime(whole, findContractionPath(whole).tree) + MAC * rows * outputs * inputs;
   return rebuilding < projecting;
 }
 

@@ -9,7 +9,7 @@ export function defineCreate(program: Command): void {
   const command = program
     .command('create <architecture>')
     .description(
-      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm, gru, rnn, bt-lstm, bt-gru, tt-lstm, tt-gru',
+      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm, gru, rnn, and bt- or tt- before a recurrent one',
     )
     .requiredOption('-o, --output <file>', 'where the model goes')
     .option('--input <sizes>', 'channels, height and width (steps and features of recurrent networks)', sizeList, [3, 32, 32])
@@ -21,7 +21,7 @@ export function defineCreate(program: Command): void {
     .option('--output-modes <sizes>', 'factors of their hidden units (default: balanced)', sizeList)
     .option('--rank <count>', 'rank of their cores', positiveInteger, 4)
     .option('--blocks <count>', 'blocks of bt- networks', positiveInteger, 2)
-    .option('--dropout <fraction>', 'dropout of bt- and tt- networks on features and last state', nonNegative, 0)
+    .option('--dropout <fraction>', 'dropout of recurrent networks on features and last state', nonNegative, 0)
     .option('--seed <number>', 'seed of the initial weights', integer, 1);
   addJson(command).action((architecture: string, options: JsonOption & { output: string } & CreateOptions) =>
     runCommand(options, async () => {

@@ -142,10 +142,10 @@ describe('contraction order', () => {
     const network = blockTermNetwork(blockTermShape([2, 8, 8], [8, 2, 2], 3, 2), 64);
     const free = findContractionPath(network);
     const largest = Math.max(...describePath(network, free).map((step) => step.elements));
-    const tight = findContractionPath(network, 4 * largest - 1);
+    const tight = findContractionPath(network, { limit: 4 * largest - 1 });
     assert.ok(describePath(network, tight).every((step) => step.elements < largest));
     assert.ok(tight.macs > free.macs);
-    assert.throws(() => findContractionPath(network, 100), /No contraction order keeps/);
+    assert.throws(() => findContractionPath(network, { limit: 100 }), /No contraction order keeps/);
   });
 });
 
