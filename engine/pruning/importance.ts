@@ -50,7 +50,8 @@ export async function gateTaylorScores(
       const result = await program.run(new Map([...phi, [training.x, x], [training.y, y]]), { signal: options.signal });
       loss += Number(result.get(training.loss)?.data[0]);
       for (const [name, output] of training.gradients) addProducts(sums.get(name), result.get(output), phi.get(name));
-      options.onBatch?.(++done);
+      done++;
+      options.onBatch?.(done);
       if (done >= options.batches) break;
     }
   } finally {

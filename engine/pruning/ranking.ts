@@ -44,7 +44,7 @@ export function selectToBudget(
 ): Selection {
   const { order, forced } = removalOrder(network, scores, options);
   const after = (count: number): Selection => selectionAfter(network, order.slice(0, count), options);
-  const fits = (count: number): boolean => meets(network, after(count), budget, cost);
+  const fits = (count: number): boolean => fitsBudget(network, after(count), budget, cost);
   if (!fits(order.length)) throw impossible(order.length, cost.of(after(order.length)), cost.of());
   let [low, high] = [forced, order.length];
   while (low < high) {
@@ -135,7 +135,8 @@ function selectionAfter(network: PrunableNetwork, removed: readonly Ranked[], { 
   return selection;
 }
 
-function meets(network: PrunableNetwork, selection: Selection, budget: Budget, cost: SelectionCost): boolean {
+/** Whether what a selection leaves is within every limit that is stated. */
+export function fitsBudget(network: PrunableNetwork, selection: Selection, budget: Budget, cost: SelectionCost): boolean {
   const [whole, left] = [cost.of(), cost.of(selection)];
   const filters = network.groups.reduce((n, g) => n + (selection.get(g.id)?.length ?? g.channels.length), 0);
   return (

@@ -4,6 +4,17 @@ import type { ChannelGroup } from './channelGroups';
 /** Channels that are kept, by group id, in rising order. Groups that are not listed are kept whole. */
 export type Selection = ReadonlyMap<string, readonly number[]>;
 
+/** A selection of a network that an earlier selection left, in channels of the network before both. */
+export const composeSelections = (groups: readonly ChannelGroup[], before: Selection, after: Selection): Selection =>
+  new Map([
+    ...before,
+    ...groups.flatMap(({ id, channels }) => {
+      const keep = after.get(id);
+      const own = before.get(id) ?? channels.map((_, i) => i);
+      return keep ? [[id, keep.map((i) => own[i] ?? i)] as const] : [];
+    }),
+  ]);
+
 /** Positions that go, by value and axis ("value:axis"). */
 export type Cuts = Map<string, Map<number, Set<number>>>;
 

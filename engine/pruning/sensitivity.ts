@@ -32,7 +32,8 @@ export async function sensitivity(
   let done = 0;
   const measure = async (graph: Graph, fraction: number): Promise<SensitivityPoint> => {
     const point = await runMasked(program, graph, fed, batch, options.signal);
-    options.onRun?.(++done, total);
+    done++;
+    options.onRun?.(done, total);
     return { fraction, ...point };
   };
   try {

@@ -8,22 +8,13 @@ import type { ScheduleOptions } from '../training/schedule';
 import { type BatchSource, type EpochResult, type TrainOptions, train } from '../training/train';
 import type { Trainer } from '../training/trainer';
 import { type PrunableNetwork, findChannelGroups } from './channelGroups';
-import { foldOverGates, gateAreas, gatedChannels } from './gateScores';
 import { type Gate, type GatedNetwork, insertGates, mergeGates } from './gates';
 import { maskedDifference, outputDifference } from './maskedDifference';
 import type { Budget } from './ranking';
 import type { Selection } from './selection';
-import { SelectionCost } from './selectionCost';
 import { sliceNetwork } from './slice';
-import {
-  type Removal,
-  type ScoredGroup,
-  countFilters,
-  minimalChannels,
-  roundingRemovals,
-  selectionWithout,
-  tickRemovals,
-} from './tickSelection';
+import { TickCutter } from './tickCut';
+import { TickTockBudget } from './tickTockBudget';
 import type { TickTockConfig } from './tickTockConfig';
 import { TickTockProgress } from './tickTockProgress';
 import { type TickTockState, isGated } from './tickTockState';
@@ -46,7 +37,7 @@ export interface TickTockSetup {
   /** Goes on from a state that was saved. */
   resume?(start: GatedNetwork): TickTockState;
   /** Median milliseconds of one sample; needed for a latency budget. */
-  latency?(network: Graph): Promise<number>;
+  readonly latency?: (network: Graph) => Promise<number>;
   /** After every epoch and Tick, with the network without gates. */
   onPoint?(point: TickTockPoint, network: () => Graph): TickTockPoint | Promise<TickTockPoint>;
   save?(state: TickTockState): void;
@@ -88,7 +79,8 @@ interface PhaseOptions extends Pick<TrainOptions, 'epochs' | 'schedule' | 'param
 
 class TickTockRun {
   private readonly start: PrunableNetwork;
-  private readonly cost: SelectionCost;
+  private readonly budget: TickTockBudget;
+  private readonly cutter: TickCutter;
   private readonly gated: GatedNetwork;
   private readonly gates: readonly Gate[];
   private readonly progress: TickTockProgress;
@@ -99,8 +91,9 @@ class TickTockRun {
     this.start = findChannelGroups(setup.network);
     if (this.start.groups.length === 0)
       throw new SurgeryError('graph-invalid', 'The network has no channels that can be pruned; inspect says why each layer is locked');
-    this.cost = new SelectionCost(this.start);
+    this.budget = new TickTockBudget(this.start, setup.budget, setup.latency);
     this.gated = insertGates(this.start);
+    this.cutter = new TickCutter(this.start, this.gated.gates, this.budget, setup);
     this.gates = [...new Map([...this.gated.gates.values()].flat().map((gate) => [gate.name, gate])).values()];
     const signals = [setup.signal, setup.stop].filter((s) => s !== undefined);
     this.signal = signals.length > 0 ? AbortSignal.any(signals) : undefined;
@@ -126,24 +119,8 @@ class TickTockRun {
     return Math.max(1, Math.floor(this.setup.config.tickData * this.setup.source.stepsPerEpoch));
   }
 
-  /** The smallest network that the layers' minimum allows must meet the budget. */
-  async checkBudget(): Promise<void> {
-    const { config, locked, budget } = this.setup;
-    const least = new Map(
-      this.start.groups
-        .filter((g) => !locked?.has(g.id))
-        .map(({ id, channels }) => [id, channels.slice(0, minimalChannels(channels.length, config.minimumKept)).map((_, i) => i)]),
-    );
-    if (await this.meets(least, () => sliceNetwork(this.start, least))) return;
-    const [cost, whole] = [this.cost.of(least), this.cost.of()];
-    const percent = (part: number, all: number): string => `${((100 * part) / all).toFixed(1)} %`;
-    const latency =
-      budget.latency === undefined ? '' : ` and takes ${(await this.setup.latency?.(sliceNetwork(this.start, least)))?.toFixed(3)} ms`;
-    throw new SurgeryError(
-      'budget-impossible',
-      `The budget cannot be met: with every layer at its minimum the network still has ${percent(cost.macs, whole.macs)} of the MACs and ${percent(cost.parameters, whole.parameters)} of the parameters${latency}; ask for less or lower minimumKept`,
-      { macs: cost.macs / whole.macs, parameters: cost.parameters / whole.parameters },
-    );
+  checkBudget(): Promise<void> {
+    return this.budget.requireReachable(this.setup.config.minimumKept, this.setup.locked);
   }
 
   async phase(): Promise<void> {
@@ -182,7 +159,7 @@ class TickTockRun {
   /** Trains gates, shifts and the classifier for one pass, then cuts. */
   private async tick(): Promise<void> {
     const { config } = this.setup;
-    if (await this.meets(this.state.kept, () => this.merged())) return this.enterFinetune();
+    if (await this.isBudgetMet()) return this.enterFinetune();
     const names = this.gates.map((gate) => gate.name);
     let cut: (() => Promise<void>) | undefined;
     await this.train(
@@ -197,7 +174,7 @@ class TickTockRun {
       (result, trainer) => (cut = () => this.cut(result, trainer.weights(), trainer.saliency())),
     );
     await cut?.();
-    const met = await this.meets(this.state.kept, () => this.merged());
+    const met = await this.isBudgetMet();
     if (met) return this.enterFinetune();
     const isTockDue = this.state.ticksSinceTock >= config.ticksPerTock;
     this.enter(isTockDue ? 'tock' : 'tick');
@@ -225,119 +202,33 @@ class TickTockRun {
     this.enter('done');
   }
 
-  /** Scores, removes, checks against the masked network. The last Tick removes no more than the budget asks for. */
+  /** Removes the least important filters and checks the result against the masked network. */
   private async cut(result: EpochResult, trained: Graph, saliency: ReadonlyMap<string, Float64Array>): Promise<void> {
-    const { config, runtime, roundTo = 1 } = this.setup;
-    const network = findChannelGroups(trained);
-    const groups = this.scoredGroups(network, saliency);
-    const wanted = tickRemovals(groups, config.filtersPerTick);
-    if (wanted.length === 0) throw new SurgeryError('budget-impossible', 'Every layer is at its minimum and the budget is not met');
-    const removed = this.upToBudget(network, wanted);
-    const isLast = this.fits(this.compose(network, selectionWithout(network, removed)));
-    const rounding = isLast ? roundingRemovals(groups, removed, this.targets(groups, removed, roundTo)) : [];
-    const selection = selectionWithout(network, [...removed, ...rounding]);
+    const { network, selection, kept } = await this.cutter.cut(trained, saliency, this.state.kept);
     const next = sliceNetwork(network, selection);
-    const difference = await maskedDifference(runtime, network, next, selection);
-    const ticks = this.state.ticks + 1;
+    const difference = await maskedDifference(this.setup.runtime, network, next, selection);
     this.state = {
       ...this.state,
       network: next,
       trainer: undefined,
-      ticks,
+      ticks: this.state.ticks + 1,
       ticksSinceTock: this.state.ticksSinceTock + 1,
       passes: this.state.passes + 1,
-      kept: this.compose(network, selection),
+      kept,
       difference: Math.max(this.state.difference, difference),
     };
-    const before = countFilters(groups);
-    await this.addPoint('tick', result, before - this.filtersLeft());
+    await this.addPoint('tick', result, this.cutter.filtersOf(network) - this.filtersLeft());
   }
 
   private filtersLeft(): number {
     const network = findChannelGroups(this.state.network);
-    if (!isGated(this.state)) return network.groups.reduce((n, g) => n + g.channels.length * g.layers.length, 0);
-    return countFilters(network.groups.map((g) => ({ filters: gatedChannels(g, this.gated.gates.get(g.id)).map((c) => c.length) })));
+    return isGated(this.state)
+      ? this.cutter.filtersOf(network)
+      : network.groups.reduce((n, g) => n + g.channels.length * g.layers.length, 0);
   }
 
-  private scoredGroups(network: PrunableNetwork, saliency: ReadonlyMap<string, Float64Array>): ScoredGroup[] {
-    const { config, locked } = this.setup;
-    const penalty = this.flopsPenalty(network);
-    const original = new Map(this.start.groups.map((g) => [g.id, g.channels.length]));
-    return network.groups.map((group) => {
-      const channels = gatedChannels(group, this.gated.gates.get(group.id));
-      const fine = channels.some((c) => c.length > 0) && !locked?.has(group.id);
-      return {
-        id: group.id,
-        scores: foldOverGates(channels, (gate, i) => (saliency.get(gate)?.[i] ?? 0) - penalty(gate)),
-        filters: channels.map((c) => c.length),
-        minimal: minimalChannels(original.get(group.id) ?? group.channels.length, config.minimumKept),
-        locked: !fine,
-      };
-    });
-  }
-
-  /** eta / min(area) * area * channels left in the layer (papers.md 3.1, FLOPs-aware variant). */
-  private flopsPenalty(network: PrunableNetwork): (gate: string) => number {
-    const { flopsPenalty } = this.setup.config;
-    if (flopsPenalty === 0) return () => 0;
-    const areas = gateAreas(network, this.gated.gates);
-    const smallest = Math.min(...areas.values());
-    return (gate) => (flopsPenalty / smallest) * (areas.get(gate) ?? 0) * (network.graph.initializers.get(gate)?.data.length ?? 0);
-  }
-
-  /** Channels that each group may keep in the end: a multiple of `roundTo`, at most its maximum. */
-  private targets(groups: readonly ScoredGroup[], removed: readonly Removal[], roundTo: number): Map<string, number> {
-    const original = new Map(this.start.groups.map((g) => [g.id, g.channels.length]));
-    return new Map(
-      groups.map(({ id, scores, locked }) => {
-        const left = scores.length - removed.filter((r) => r.group === id).length;
-        const most = Math.max(1, Math.floor(this.setup.config.maximumKept * (original.get(id) ?? left)));
-        const wanted = Math.min(left, most);
-        return [id, locked ? left : wanted < roundTo ? wanted : wanted - (wanted % roundTo)];
-      }),
-    );
-  }
-
-  private upToBudget(network: PrunableNetwork, wanted: readonly Removal[]): readonly Removal[] {
-    if (this.setup.budget.latency !== undefined) return wanted;
-    const fits = (count: number): boolean => this.fits(this.compose(network, selectionWithout(network, wanted.slice(0, count))));
-    if (!fits(wanted.length)) return wanted;
-    let [low, high] = [0, wanted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (fits(middle)) high = middle;
-      else low = middle + 1;
-    }
-    return wanted.slice(0, low);
-  }
-
-  /** A selection of the network at hand in channels of the network at the start. */
-  private compose(network: PrunableNetwork, selection: Selection): Selection {
-    return new Map([
-      ...this.state.kept,
-      ...network.groups.flatMap(({ id, channels }) => {
-        const keep = selection.get(id);
-        const before = this.state.kept.get(id) ?? channels.map((_, i) => i);
-        return keep ? [[id, keep.map((i) => before[i] ?? i)] as const] : [];
-      }),
-    ]);
-  }
-
-  private fits(kept: Selection): boolean {
-    const { budget } = this.setup;
-    const [left, whole] = [this.cost.of(kept), this.cost.of()];
-    const filters = this.start.groups.reduce((n, g) => n + (kept.get(g.id)?.length ?? g.channels.length), 0);
-    return (
-      (budget.flops === undefined || left.macs <= budget.flops * whole.macs) &&
-      (budget.params === undefined || left.parameters <= budget.params * whole.parameters) &&
-      (budget.filters === undefined || filters <= budget.filters)
-    );
-  }
-
-  private async meets(kept: Selection, network: () => Graph): Promise<boolean> {
-    if (!this.fits(kept)) return false;
-    const { latency } = this.setup.budget;
-    return latency === undefined || ((await this.setup.latency?.(network())) ?? 0) <= latency;
+  private isBudgetMet(): Promise<boolean> {
+    return this.budget.meets(this.state.kept, () => this.merged());
   }
 
   private async enterFinetune(): Promise<void> {
@@ -404,9 +295,9 @@ class TickTockRun {
   }
 
   private async addPoint(phase: TickTockPhase, result: EpochResult, removed?: number): Promise<void> {
-    const { macs, parameters } = this.cost.of(this.state.kept);
+    const { macs, parameters } = this.budget.costOf(this.state.kept);
     const { ticks, passes } = this.state;
-    const latencyMs = this.setup.budget.latency === undefined ? undefined : await this.setup.latency?.(this.merged());
+    const latencyMs = await this.budget.latency(() => this.merged());
     const point: TickTockPoint = {
       ...{ phase, ticks, passes, macs, parameters, filters: this.filtersLeft() },
       ...(removed === undefined ? {} : { removed }),
@@ -418,12 +309,7 @@ class TickTockRun {
   }
 
   private report(phase: TickTockPhase, step: number, total: number, loss: number): void {
-    const cost = this.cost.of(this.state.kept);
-    const whole = this.cost.of();
-    const { budget } = this.setup;
-    const goal =
-      budget.flops !== undefined ? [cost.macs / whole.macs, budget.flops] : [cost.parameters / whole.parameters, budget.params ?? 0.5];
-    const { done, total: all, secondsLeft } = this.progress.step(phase, step, total, this.state, goal as [number, number]);
+    const { done, total: all, secondsLeft } = this.progress.step(phase, step, total, this.state, this.budget.goal(this.state.kept));
     const left = secondsLeft === undefined ? '' : `, about ${Math.max(1, Math.round(secondsLeft / 60))} min left`;
     this.setup.onProgress?.(done, all, `${phase} ${this.state.ticks + (phase === 'tick' ? 1 : 0)}: loss ${loss.toFixed(3)}${left}`);
   }

@@ -12,6 +12,7 @@ export interface TickTockConfig {
   readonly lowRate: number;
   readonly highRate: number;
   readonly flopsPenalty: number;
+  readonly perCost: boolean;
   readonly minimumKept: number;
   readonly maximumKept: number;
   readonly finetuneEpochs: number;
@@ -47,6 +48,7 @@ const ENTRIES: { readonly [K in keyof TickTockConfig]: Entry<TickTockConfig[K]> 
   lowRate: { value: 1e-3, about: 'learning rate at both ends of a Tock and of the fine-tuning' },
   highRate: { value: 1e-2, about: 'learning rate in the middle of a Tock' },
   flopsPenalty: { value: 0, about: 'eta of the FLOPs-aware score; 0 ranks by importance alone' },
+  perCost: { value: false, about: 'rank by importance per MAC (per parameter where the budget counts those); not in the paper' },
   minimumKept: { value: 0.1, range: FRACTION, about: 'fraction of its channels that every layer keeps at least' },
   maximumKept: { value: 1, range: FRACTION, about: 'fraction of its channels that every layer keeps at most in the end' },
   finetuneEpochs: { value: 40, whole: true, about: 'epochs of fine-tuning once the budget is met' },

@@ -1,60 +1,113 @@
 /**
- * Tick-Tock against cutting once by L1 norm or at random, at the same budget and for the same number of training steps, over seeds.
- * npx tsx test/bench/criteria.ts [DATA] [SEEDS] [FRACTION OF MACS]
+ * Tick-Tock against cutting once by L1 norm or at random, at the same budget, over seeds: with the same fine-tuning (the paper's
+ * protocol, in which Ticks and Tocks are part of the method), and with as many training steps in all, those of Ticks included.
+ * npx tsx test/bench/criteria.ts FOLDER [DATA] [SEEDS] [FRACTION OF MACS]; results in FOLDER are not computed again.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { findChannelGroups } from '../../engine/pruning/channelGroups';
 import { createModelFile } from '../../engine/server/operations/create';
 import { evaluateModel } from '../../engine/server/operations/evaluate';
+import { loadModel } from '../../engine/server/operations/loadModel';
 import { pruneModel } from '../../engine/server/operations/prune';
 import { tickTockModel } from '../../engine/server/operations/tickTock';
 import { trainModel } from '../../engine/server/operations/train';
 
-const [where = 'generated:shapes?classes=10&size=16&seed=1&count=3000', seeds = '3', fraction = '0.2'] = process.argv.slice(2);
-const LIMIT = 4000;
-const BATCH = 64;
+const [folder, where = 'generated:shapes?classes=10&size=12&seed=1&count=15000', seeds = '3', fraction = '0.25'] = process.argv.slice(2);
+const DATA = { data: where, limit: 5000, threads: 1 };
+const FLOPS = Number(fraction);
+const BATCH = 128;
 const FINETUNE = 4;
-const RATE = 0.02;
+const RATE = 0.03;
 
-async function compare(seed: number, folder: string): Promise<Record<string, number>> {
-  const data = { data: where, limit: LIMIT, threads: 1 };
-  const at = (name: string): string => path.join(folder, `${name}.onnx`);
-  const accuracy = async (name: string): Promise<number> => 100 * (await evaluateModel(at(name), data)).accuracy;
-  await createModelFile('resnet8', at('fresh'), { input: [3, 16, 16], classes: 10, shortcut: 'conv', seed });
-  await trainModel(at('fresh'), { ...data, epochs: 12, batch: BATCH, learningRate: 0.1, seed, output: at('base') });
-  const config = {
-    ...{ filtersPerTick: 0.1, tickData: 0.25, initialTock: false, batch: BATCH, augment: false, seed },
-    ...{ finetuneEpochs: FINETUNE, finetuneHighRate: RATE, finalEpochs: 0 },
-  };
-  const flops = Number(fraction);
-  const { history } = await tickTockModel(at('base'), { ...data, flops, config, output: at('tick-tock') });
-  const epochs = FINETUNE + Math.round(config.tickData * history.filter((p) => p.phase === 'tick').length);
-  for (const criterion of ['l1', 'random'] as const) {
-    await pruneModel(at('base'), { ...data, flops, criterion, seed, output: at(`${criterion}-cut`) });
-    const tuning = { epochs, batch: BATCH, learningRate: RATE, schedule: 'triangular', seed } as const;
-    await trainModel(at(`${criterion}-cut`), { ...data, ...tuning, output: at(criterion) });
+interface Result {
+  /** % of all test images that are correct. */
+  readonly accuracy: number;
+  readonly parameters: number;
+  /** Channels by group, with the number of its layers. */
+  readonly widths: string;
+  /** Training steps from the unpruned network on, counted in epochs. */
+  readonly epochs: number;
+}
+
+class Comparison {
+  private readonly results: Record<string, Result>;
+  private readonly file: string;
+
+  constructor(
+    private readonly folder: string,
+    private readonly seed: number,
+  ) {
+    this.file = path.join(folder, `results-${seed}.json`);
+    this.results = existsSync(this.file) ? (JSON.parse(readFileSync(this.file, 'utf8')) as Record<string, Result>) : {};
   }
-  return {
-    base: await accuracy('base'),
-    'tick-tock': await accuracy('tick-tock'),
-    l1: await accuracy('l1'),
-    random: await accuracy('random'),
-    epochs,
-  };
+
+  async run(): Promise<void> {
+    await this.once('unpruned', () => this.base());
+    const plain = await this.once('tick-tock', () => this.tickTock('tick-tock', {}));
+    const perCost = await this.once('tick-tock per MAC', () => this.tickTock('tick-tock per MAC', { perCost: true }));
+    for (const criterion of ['l1', 'random', 'gate-taylor'] as const) {
+      await this.once(`${criterion}, equal fine-tuning`, () => this.oneShot(criterion, FINETUNE));
+      if (criterion === 'gate-taylor') continue;
+      const all = Math.ceil(Math.max(plain.epochs, perCost.epochs));
+      await this.once(`${criterion}, equal steps`, () => this.oneShot(criterion, all));
+    }
+  }
+
+  private at(name: string): string {
+    return path.join(this.folder, `${name.replaceAll(/[ ,]+/g, '-')}-${this.seed}.onnx`);
+  }
+
+  private async once(name: string, work: () => Promise<number>): Promise<Result> {
+    this.results[name] ??= { ...(await this.describe(name, await work())) };
+    writeFileSync(this.file, JSON.stringify(this.results, null, 1));
+    const { accuracy, parameters, widths, epochs } = this.results[name];
+    console.log(
+      `seed ${this.seed}, ${name}: ${accuracy.toFixed(2)} %, ${parameters} parameters, ${epochs.toFixed(1)} epochs, channels ${widths}`,
+    );
+    return this.results[name];
+  }
+
+  private async describe(name: string, epochs: number): Promise<Result> {
+    const { accuracy } = await evaluateModel(this.at(name), { data: where, threads: 1 });
+    const { graph } = await loadModel(this.at(name));
+    const { groups } = findChannelGroups(graph);
+    const parameters = [...graph.initializers.values()].reduce((n, t) => n + t.data.length, 0);
+    return { accuracy: 100 * accuracy, parameters, widths: groups.map((g) => `${g.channels.length}x${g.layers.length}`).join(' '), epochs };
+  }
+
+  private async base(): Promise<number> {
+    const fresh = this.at('fresh');
+    await createModelFile('resnet8', fresh, { input: [3, 12, 12], classes: 10, shortcut: 'conv', seed: this.seed });
+    await trainModel(fresh, { ...DATA, epochs: 20, batch: BATCH, learningRate: 0.1, seed: this.seed, output: this.at('unpruned') });
+    return 0;
+  }
+
+  private async tickTock(name: string, change: Record<string, boolean>): Promise<number> {
+    const config = {
+      ...{ filtersPerTick: 0.05, tickData: 0.2, ticksPerTock: 4, tockEpochs: 1, highRate: RATE, testSamples: 100 },
+      ...{ finetuneEpochs: FINETUNE, finetuneHighRate: RATE, finalEpochs: 0, batch: BATCH, augment: false, seed: this.seed },
+      ...change,
+    };
+    const { history } = await tickTockModel(this.at('unpruned'), { ...DATA, flops: FLOPS, config, output: this.at(name) });
+    const ticks = history.filter((p) => p.phase === 'tick').length;
+    return history.length - ticks + config.tickData * ticks;
+  }
+
+  private async oneShot(criterion: 'l1' | 'random' | 'gate-taylor', epochs: number): Promise<number> {
+    const name = `${criterion}, equal ${epochs === FINETUNE ? 'fine-tuning' : 'steps'}`;
+    const { seed } = this;
+    await pruneModel(this.at('unpruned'), { ...DATA, flops: FLOPS, criterion, seed, output: this.at(`${name} cut`) });
+    const tuning = { epochs, batch: BATCH, learningRate: RATE, schedule: 'triangular', seed } as const;
+    await trainModel(this.at(`${name} cut`), { ...DATA, ...tuning, output: this.at(name) });
+    return epochs;
+  }
 }
 
 async function main(): Promise<void> {
-  for (let seed = 1; seed <= Number(seeds); seed++) {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'scalpel-criteria-'));
-    const result = await compare(seed, folder);
-    rmSync(folder, { recursive: true });
-    console.log(
-      `seed ${seed}: ${Object.entries(result)
-        .map(([name, value]) => `${name} ${value.toFixed(2)}`)
-        .join(', ')}`,
-    );
-  }
+  if (!folder) throw new Error('Name a folder for the results');
+  mkdirSync(folder, { recursive: true });
+  for (let seed = 1; seed <= Number(seeds); seed++) await new Comparison(folder, seed).run();
 }
 
 void main();

@@ -4,6 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import os from 'node:os';
 import path from 'node:path';
 import type { TickTockResult } from '../../../engine/contract/tickTock';
+import { findChannelGroups } from '../../../engine/pruning/channelGroups';
+import { SelectionCost } from '../../../engine/pruning/selectionCost';
+import { loadModel } from '../../../engine/server/operations/loadModel';
 
 const cli = path.join(__dirname, '../../../dist/cli.js');
 const DATA = 'generated:shapes?classes=3&size=12&seed=2&count=240';
@@ -26,8 +29,9 @@ describe('tick-tock on the command line', () => {
 
   it('gives the same file when it is killed with SIGKILL after a Tick and resumed', async function () {
     this.timeout(60_000);
-    const whole = spawnSync(process.execPath, args('whole.onnx'), { encoding: 'utf8' });
-    const result = JSON.parse(whole.stdout) as TickTockResult;
+    const whole = spawnSync(process.execPath, args('whole.onnx', '--snapshots', at('ticks')), { encoding: 'utf8' });
+    const { history, ...result } = JSON.parse(whole.stdout) as TickTockResult;
+    await checkSnapshots(history);
     assert.ok(result.after.macs <= 0.7 * result.before.macs);
     assert.ok(result.maskedDifference < 1e-5 && (result.after.peakActivationBytes ?? 0) > 0);
 
@@ -46,12 +50,26 @@ describe('tick-tock on the command line', () => {
     const resumed = spawnSync(process.execPath, args('killed.onnx', '--resume'), { encoding: 'utf8' });
     assert.equal(resumed.status, 0, resumed.stderr);
     assert.equal(Buffer.compare(readFileSync(at('killed.onnx')), readFileSync(at('whole.onnx'))), 0);
-    assert.deepEqual((JSON.parse(resumed.stdout) as TickTockResult).history, result.history);
+    assert.deepEqual(
+      (JSON.parse(resumed.stdout) as TickTockResult).history,
+      history.map(({ snapshot: _, ...point }) => point),
+    );
     assert.deepEqual(
       readdirSync(folder).filter((name) => name.includes('.npz') || name.includes('.tmp')),
       [],
     );
   });
+
+  /** Every file is the network of the last point that names it. */
+  async function checkSnapshots(history: TickTockResult['history']): Promise<void> {
+    const points = new Map(history.map((point) => [point.snapshot, point]));
+    assert.deepEqual([...points.keys()].map((file) => path.basename(file ?? '')).sort(), readdirSync(at('ticks')).sort());
+    assert.ok(points.size > 2);
+    for (const [file = '', { macs, parameters }] of points) {
+      const cost = new SelectionCost(findChannelGroups((await loadModel(file)).graph)).of();
+      assert.deepEqual([cost.macs, cost.parameters], [macs, parameters]);
+    }
+  }
 
   it('says at once that a budget cannot be met', () => {
     const { status, stderr } = spawnSync(
