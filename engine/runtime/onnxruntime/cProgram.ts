@@ -6,6 +6,7 @@ import type { Environment } from './environment';
 import type { Handle } from './library';
 import { describeFallback, readProfile } from './profile';
 import type { Frame, Session } from './session';
+import { onWebGpu } from './webGpuQueue';
 import { readValue, valueAt, ValueSlot, type PlacedTensor } from './values';
 
 /** Inputs and outputs of a run that lie in memory of the caller's. */
@@ -66,7 +67,7 @@ export class CProgram implements Program {
     });
     try {
       await this.session.run(frame, signal);
-      this.#tellFallback();
+      await this.#tellFallback();
       return new Map(this.outputs.map((name, i) => [name, into?.get(name) ?? this.#read(name, frame.outputs[i])]));
     } finally {
       this.#releaseOwnOutputs(into);
@@ -74,10 +75,11 @@ export class CProgram implements Program {
     }
   }
 
-  #tellFallback(): void {
+  async #tellFallback(): Promise<void> {
     if (!this.session.onGpu || this.profiled || this.#told) return;
     this.#told = true;
-    const message = describeFallback(this.session.endProfiling(), this.label);
+    const file = await onWebGpu(() => Promise.resolve(this.session.endProfiling()));
+    const message = describeFallback([file], this.label);
     if (message) this.log?.(message);
   }
 

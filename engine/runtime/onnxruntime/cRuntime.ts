@@ -1,5 +1,3 @@
-import os from 'node:os';
-import path from 'node:path';
 import type { Graph } from '../../graph/graph';
 import { SurgeryError } from '../../graph/errors';
 import type { BlockedKernels, CompileOptions, Device, MemoryOptions, Program, Runtime } from '../runtime';
@@ -10,8 +8,10 @@ import { processorDevice } from './devices';
 import { inWebGpuForms, refusedByWebGpu } from './webGpuForms';
 import { openEnvironment, type Environment } from './environment';
 import { ResidentProgram } from './residentProgram';
+import { ScheduledGpuProgram } from './scheduledGpuProgram';
 import { ScheduledProgram } from './scheduledProgram';
 import { Session } from './session';
+import { onWebGpu } from './webGpuQueue';
 
 /** onnxruntime through its C API: no copies, runs off the calling thread, cancel. */
 export class CRuntime implements Runtime {
@@ -36,14 +36,13 @@ export class CRuntime implements Runtime {
   async compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
     const { memory } = options;
     const onGpu = options.device === 'webgpu';
-    if (memory && onGpu)
-      throw new SurgeryError('option-invalid', 'A memory budget is kept on the processor only; leave out --device webgpu or the budget');
+    if (memory && onGpu) return ScheduledGpuProgram.create(this.#environment, graph, { ...options, memory });
     if (memory) return ScheduledProgram.create(this.#environment, graph, { ...options, memory });
     const bytes = encodeOnnx(onGpu ? inWebGpuForms(graph) : graph);
     const { carry } = options;
     const session = await this.#session(bytes, options, graph.name, onGpu ? refusedByWebGpu(graph) : []);
     if (!onGpu || !carry || carry.size === 0) return this.#program(session, options, graph.name);
-    return new ResidentProgram(this.#environment, session, graph, carry, options.log);
+    return onWebGpu(() => Promise.resolve(new ResidentProgram(this.#environment, session, graph, carry, options.log)));
   }
 
   async compileBytes(bytes: Uint8Array, options: CompileOptions = {}, label = 'The model'): Promise<CProgram> {
@@ -54,13 +53,11 @@ export class CRuntime implements Runtime {
     return new CProgram(this.#environment, session, label, profile, log);
   }
 
-  /** On a GPU the first run is always profiled, to tell what its provider left to the processor. */
   #session(bytes: Uint8Array, options: CompileOptions, label: string, onProcessor: readonly string[] = []): Promise<Session> {
-    const { device = 'cpu', profile } = options;
+    const { device = 'cpu' } = options;
     if (device !== 'cpu' && device !== 'webgpu')
       throw new SurgeryError('option-invalid', `onnxruntime has no device ${device} here; use cpu or webgpu`);
-    const prefix = profile || device === 'webgpu' ? path.join(os.tmpdir(), `scalpel-profile-${process.pid}`) : undefined;
-    return Session.create(this.#environment, bytes, label, { ...options, onProcessor }, prefix);
+    return Session.create(this.#environment, bytes, label, { ...options, onProcessor });
   }
 
   blockedKernels(): Promise<BlockedKernels> {

@@ -5,6 +5,7 @@ import type { ValuePlace } from '../../memory/lowerGraph';
 import type { CompileOptions } from '../runtime';
 import type { Environment } from './environment';
 import { Session } from './session';
+import { refusedByWebGpu } from './webGpuForms';
 
 /** A session for one operator; its inputs and outputs are numbered names. */
 export interface OperatorSession {
@@ -34,10 +35,21 @@ export class OperatorSessions {
     const single = this.graphOf(node, inputs);
     const bytes = encodeOnnx(single);
     const key = createHash('sha1').update(bytes).digest('base64');
-    const session =
-      this.byContent.get(key) ?? Session.create(this.environment, bytes, `${node.name} (${node.op})`, { ...this.options, lowMemory: true });
+    const session = this.byContent.get(key) ?? this.create(bytes, `${node.name} (${node.op})`, single);
     this.byContent.set(key, session);
     return { session: await session, inputs, outputs: node.outputs };
+  }
+
+  private create(bytes: Uint8Array, label: string, single: Graph): Promise<Session> {
+    const onGpu = this.options.device === 'webgpu';
+    const onProcessor = onGpu ? refusedByWebGpu(single) : [];
+    return Session.create(this.environment, bytes, label, { ...this.options, lowMemory: true, profile: false, onProcessor });
+  }
+
+  /** Ends the profiling that runs on a GPU are under, and returns the files that it wrote. */
+  async endProfiling(): Promise<string[]> {
+    const sessions = await Promise.all(this.byContent.values());
+    return sessions.map((session) => session.endProfiling());
   }
 
   async release(): Promise<void> {

@@ -19,7 +19,7 @@ function readKernels(file: string): KernelTime[] {
   const events = JSON.parse(readFileSync(file, 'utf8')) as ProfileEvent[];
   rmSync(file, { force: true });
   return events.flatMap(({ cat, name, dur = 0, args }) =>
-    cat === 'Node' && name?.endsWith('_kernel_time') && args?.op_name
+    cat === 'Node' && name?.endsWith('_kernel_time') && args?.op_name && !args.op_name.startsWith('Memcpy')
       ? [{ op: args.op_name, provider: args.provider ?? '', ms: dur / 1000 }]
       : [],
   );
@@ -32,9 +32,9 @@ export function readProfile(file: string): Map<string, number> {
   return times;
 }
 
-/** One sentence on what a device's provider left to the processor in a run; undefined when it left nothing. */
-export function describeFallback(file: string, label: string): string | undefined {
-  const kernels = readKernels(file);
+/** One sentence on what a device's provider left to the processor in a run of some sessions; undefined when it left nothing. */
+export function describeFallback(files: readonly string[], label: string): string | undefined {
+  const kernels = files.flatMap(readKernels);
   const left = kernels.filter(({ provider }) => provider === 'CPUExecutionProvider');
   if (left.length === 0) return undefined;
   const counts = new Map<string, number>();

@@ -35,6 +35,7 @@ export class ResidentProgram implements Program, Resident {
   #binding: Handle<'binding'>;
   #told = false;
 
+  /** To be made while the GPU's queue is held: it allocates there. */
   constructor(
     private readonly environment: Environment,
     private readonly session: Session,
@@ -95,7 +96,7 @@ export class ResidentProgram implements Program, Resident {
     if (this.#told) return;
     this.#told = true;
     this.log?.(`WebGPU keeps ${(this.bytes / 2 ** 20).toFixed(1)} MiB of weights and optimiser state on the device`);
-    const message = describeFallback(this.session.endProfiling(), 'WebGPU');
+    const message = describeFallback([this.session.endProfiling()], 'WebGPU');
     if (message) this.log?.(message);
   }
 

@@ -1,3 +1,6 @@
+import { rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import koffi from 'koffi';
 import { SurgeryError } from '../../graph/errors';
 import type { CompileOptions } from '../runtime';
@@ -41,6 +44,7 @@ export class Session {
     private readonly label: string,
     /** Whether it computes on the GPU. */
     readonly onGpu: boolean,
+    private profiling: boolean,
   ) {
     this.inputs = this.#readNames('Input');
     this.outputs = this.#readNames('Output');
@@ -48,20 +52,14 @@ export class Session {
   }
 
   /** Compiles a model's bytes off the calling thread. */
-  static async create(
-    environment: Environment,
-    bytes: Uint8Array,
-    label: string,
-    options: SessionSettings,
-    profilePrefix?: string,
-  ): Promise<Session> {
+  static async create(environment: Environment, bytes: Uint8Array, label: string, options: SessionSettings): Promise<Session> {
     const { api } = environment.library;
     await environment.denormals.ready();
-    const settings = settingsFor(environment, options, label, profilePrefix);
+    const settings = settingsFor(environment, options, label);
     const onGpu = options.device === 'webgpu';
     const create = (): Promise<Handle<'session'>> => createSession(environment, bytes, settings);
     try {
-      return new Session(environment, await (onGpu ? onWebGpu(create) : create()), label, onGpu);
+      return new Session(environment, await (onGpu ? onWebGpu(create) : create()), label, onGpu, isProfiled(options));
     } catch (error) {
       throw runtimeError(error, `${label} cannot be compiled`);
     } finally {
@@ -98,6 +96,11 @@ export class Session {
   /** @throws SurgeryError 'cancelled' when `signal` is aborted, 'runtime-failed' when an operator fails. */
   run(frame: Frame, signal?: AbortSignal): Promise<void> {
     return this.onGpu ? onWebGpu(() => this.#run(frame, signal)) : this.#run(frame, signal);
+  }
+
+  /** One run whose caller holds the GPU's queue. */
+  runHeld(frame: Frame, signal?: AbortSignal): Promise<void> {
+    return this.#run(frame, signal);
   }
 
   async #run(frame: Frame, signal?: AbortSignal): Promise<void> {
@@ -148,6 +151,7 @@ export class Session {
 
   /** Ends profiling and returns the path of the file it wrote. */
   endProfiling(): string {
+    this.profiling = false;
     const { library, allocator } = this.environment;
     const box = new BigUint64Array(1);
     library.api.SessionEndProfiling(this.handle, allocator, box);
@@ -164,11 +168,22 @@ export class Session {
   }
 
   release(): void {
-    const release = (): void => this.environment.library.api.ReleaseSession(this.handle);
+    const release = (): void => {
+      if (this.profiling) rmSync(this.endProfiling(), { force: true });
+      this.environment.library.api.ReleaseSession(this.handle);
+    };
     if (this.onGpu) releaseOnWebGpu(release);
     else release();
   }
 }
+
+/** On a GPU the first run is always profiled, to tell what its provider left to the processor. */
+const isProfiled = ({ profile, device }: SessionSettings): boolean => Boolean(profile) || device === 'webgpu';
+
+let profiles = 0;
+
+/** Never the same twice: onnxruntime adds no more than the time, and sessions that share a file spoil it. */
+const profilePrefix = (): string => path.join(os.tmpdir(), `scalpel-profile-${process.pid}-${profiles++}`);
 
 function takeText({ library, allocator }: Environment, pointer: bigint): string {
   const text = koffi.decode.string(pointer);
@@ -185,19 +200,15 @@ function createSession(
 }
 
 /** @throws SurgeryError 'runtime-failed' when the device refuses. */
-function settingsFor(environment: Environment, options: SessionSettings, label: string, profilePrefix?: string): Handle<'sessionOptions'> {
+function settingsFor(environment: Environment, options: SessionSettings, label: string): Handle<'sessionOptions'> {
   try {
-    return sessionOptions(environment, options, profilePrefix);
+    return sessionOptions(environment, options);
   } catch (error) {
     throw runtimeError(error, `${label} cannot use ${options.device ?? 'the processor'}`);
   }
 }
 
-function sessionOptions(
-  { library, threads, denormals }: Environment,
-  options: SessionSettings,
-  profilePrefix?: string,
-): Handle<'sessionOptions'> {
+function sessionOptions({ library, threads, denormals }: Environment, options: SessionSettings): Handle<'sessionOptions'> {
   const { api, make } = library;
   const settings = make('CreateSessionOptions');
   api.SetSessionLogSeverityLevel(settings, LOG_FATAL);
@@ -211,8 +222,11 @@ function sessionOptions(
   }
   if (options.onProcessor && options.onProcessor.length > 0)
     api.AddSessionConfigEntry(settings, 'ep.webgpuexecutionprovider.forceCpuNodeNames', options.onProcessor.join('\n'));
+  // Within a budget nothing that was released may stay in a cache. The first session of a process decides for its device.
+  if (options.device === 'webgpu' && options.memory)
+    api.AddSessionConfigEntry(settings, 'ep.webgpuexecutionprovider.storageBufferCacheMode', 'disabled');
   if (options.device === 'webgpu') api.SessionOptionsAppendExecutionProvider(settings, 'WebGPU', null, null, 0);
-  if (profilePrefix !== undefined) api.EnableProfiling(settings, profilePrefix);
+  if (isProfiled(options)) api.EnableProfiling(settings, profilePrefix());
   return settings;
 }
 

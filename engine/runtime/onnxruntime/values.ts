@@ -57,8 +57,8 @@ export function newValue(
   return library.make('CreateTensorAsOrtValue', allocator, dimsArray(dims), dims.length, TYPES.indexOf(type) + 1);
 }
 
-/** An OrtValue over memory of ours: no copy. The memory must outlive the value. */
-export function valueAt({ library, cpuMemory }: Environment, tensor: PlacedTensor): Handle<'value'> {
+/** An OrtValue over memory of ours (by itself the processor's): no copy. The memory must outlive the value. */
+export function valueAt({ library, cpuMemory }: Environment, tensor: PlacedTensor, memory = cpuMemory): Handle<'value'> {
   const needed = byteSize(tensor.type, elementCount(tensor.dims));
   if (needed > tensor.bytes)
     throw new SurgeryError(
@@ -67,7 +67,7 @@ export function valueAt({ library, cpuMemory }: Environment, tensor: PlacedTenso
     );
   const address = needed === 0 ? NOTHING : tensor.address;
   const code = TYPES.indexOf(tensor.type) + 1;
-  return library.make('CreateTensorWithDataAsOrtValue', cpuMemory, address, needed, dimsArray(tensor.dims), tensor.dims.length, code);
+  return library.make('CreateTensorWithDataAsOrtValue', memory, address, needed, dimsArray(tensor.dims), tensor.dims.length, code);
 }
 
 function stringValue({ library, allocator }: Environment, dims: readonly number[], strings: readonly Uint8Array[]): Handle<'value'> {

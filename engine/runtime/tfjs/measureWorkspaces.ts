@@ -1,6 +1,6 @@
 import type { Graph } from '../../graph/graph';
 import type { LoweredGraph } from '../../memory/lowerGraph';
-import type { MemoryProgram, Operation } from '../../memory/program';
+import type { Operation } from '../../memory/program';
 import type { TfjsModule, TfjsResult } from '../../ops/opRecord';
 import { lastPermutation } from '../../ops/tfjs/layout';
 import { tfjsType } from '../../ops/tfjs/shape';
@@ -14,34 +14,27 @@ interface Measured {
 }
 
 /**
- * The program with a workspace for every operation: what its kernels hold beyond inputs and outputs, as tfjs counts bytes. Each kind of operator
- * runs once on zeros for it, with nothing but its own inputs on the device.
+ * Bytes that the kernels of each operation hold beyond its inputs and outputs, as tfjs counts them. Each kind of operator runs once on zeros for
+ * it, with nothing but its own inputs on the device.
  */
-export async function withWorkspaces(
+export async function measureWorkspaces(
   tf: TfjsModule,
   graph: Graph,
   lowered: LoweredGraph,
   operators: readonly Operator[],
-): Promise<MemoryProgram> {
-  const { program } = lowered;
-  const storages = [...program.storages];
+): Promise<number[]> {
   const known = new Map<string, Measured>();
   const last = new Set<number>();
-  const operations: Operation[] = [];
-  for (const [i, operation] of program.operations.entries()) {
+  const bytes: number[] = [];
+  for (const [i, operation] of lowered.program.operations.entries()) {
     const operator = operators[i] as Operator;
     const key = signatureOf(graph, lowered, operator, last);
     const measured = known.get(key) ?? (await measure(tf, graph, lowered, operator, operation, last));
     known.set(key, measured);
     operation.writes.forEach((storage, at) => storage !== undefined && measured.last[at] && last.add(storage));
-    const { name, layer } = operation;
-    const workspace =
-      measured.bytes === 0
-        ? undefined
-        : storages.push({ name: `workspace of ${name}`, bytes: measured.bytes, kind: 'activations', layer, pinned: false }) - 1;
-    operations.push({ ...operation, workspace });
+    bytes.push(measured.bytes);
   }
-  return { ...program, storages, operations };
+  return bytes;
 }
 
 async function measure(

@@ -6,11 +6,12 @@ import { type LoweredGraph, type ValuePlace, lowerGraph } from '../../memory/low
 import { planOrExplain } from '../../memory/plan';
 import type { MemoryProgram, Operation } from '../../memory/program';
 import type { Schedule, Step } from '../../memory/schedule';
+import { withWorkspaces } from '../../memory/workspaces';
 import type { TfjsModule } from '../../ops/opRecord';
 import { type HostTier, HostFile, HostMemory } from '../hostTier';
 import { RunQueue } from '../runQueue';
 import type { MemoryOptions, Program, Resident, RunOptions } from '../runtime';
-import { withWorkspaces } from './measureWorkspaces';
+import { measureWorkspaces } from './measureWorkspaces';
 import { type Operator, operatorOf } from './operators';
 import { StorageValues } from './storageValues';
 import { TURN_MS } from './tfjsProgram';
@@ -71,7 +72,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
     const { memory, carry = new Map<string, string>(), ownMemory } = options;
     const lowered = lowerGraph(graph, { carry, bytesOf: deviceBytes, inPlace: false });
     const operators = lowered.nodes.map((node) => operatorOf(node, graph));
-    const program = await withWorkspaces(tf, graph, lowered, operators);
+    const program = withWorkspaces(lowered.program, await measureWorkspaces(tf, graph, lowered, operators));
     const schedule = planOrExplain(program, memory.policy ?? 'auto', memory.budget);
     const { spillBytes } = schedule;
     const host = spillBytes === 0 ? undefined : ownMemory ? new HostMemory(spillBytes) : new HostFile(spillBytes, memory.spillFolder);

@@ -64,6 +64,16 @@ describe('the onnxruntime runtime', () => {
     program.dispose();
   });
 
+  it('keeps the profiles of programs apart that are compiled at the same time', async () => {
+    const network = createModel('small-cnn', { input: [3, 32, 32], classes: 10, seed: 1 });
+    const programs = await Promise.all([1, 2].map(() => native.compile(network, { profile: true })));
+    for (const program of programs) await program.run(new Map([['input', image]]));
+    const counted = programs.map((program) => [...(program.profile?.() ?? new Map<string, number>()).keys()]);
+    assert.ok(counted[0]!.length > 0);
+    assert.deepEqual(counted[1], counted[0]);
+    for (const program of programs) program.dispose();
+  });
+
   it('names the input that is missing', async () => {
     const program = await native.compile(createModel('small-cnn', { input: [3, 32, 32], classes: 10, seed: 1 }));
     await assert.rejects(program.run(new Map()), /needs the input input/);

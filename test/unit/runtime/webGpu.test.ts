@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { assertClose } from '../../support/close';
+import type { Budgeted } from '../../support/webGpuRun';
 
 /** A software Vulkan device, as Debian's chromium package brings it. */
 const SOFTWARE_DEVICE = '/usr/lib/chromium/vk_swiftshader_icd.json';
@@ -16,6 +17,7 @@ interface Outcome {
   readonly memory: number[];
   readonly notes: string[];
   readonly mean: [number[], number[]];
+  readonly budgeted: Budgeted[];
 }
 
 if (existsSync(SOFTWARE_DEVICE))
@@ -42,6 +44,16 @@ if (existsSync(SOFTWARE_DEVICE))
     it('keeps its memory flat from step to step', () => {
       const [early = 0, late = 0] = [outcome.memory[9], outcome.memory[29]];
       assert.ok(late - early < 8 * 2 ** 20, `it grew by ${late - early} bytes over 20 steps`);
+    });
+
+    it('keeps a memory budget: the buffers that there are take what is planned, and the losses stay', () => {
+      for (const { losses, held, planned, poolBytes } of outcome.budgeted) {
+        assert.deepEqual(losses, outcome.first.slice(0, 5));
+        assert.ok(held <= poolBytes, `${held} bytes held, ${poolBytes} planned`);
+        assert.ok(Math.abs(held - planned) < 0.02 * planned, `${held} bytes held, ${planned} planned`);
+      }
+      const [liveness, auto] = outcome.budgeted as [Budgeted, Budgeted];
+      assert.ok(auto.held < liveness.held && auto.moved > 0 && auto.recomputations > 0);
     });
 
     it('says what runs on the processor, and how long that takes', () => {
