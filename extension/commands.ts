@@ -92,6 +92,7 @@ async function pruneToBudget(parts: Parts, model: ModelDocument): Promise<void> 
     plan: model.plan,
     importance: report,
     budget: { flops: Number(percent) / 100 },
+    locked: model.lockedNow,
   });
   await model.edit(`Prune to ${percent} % of the MACs`, planned.operations);
 }

@@ -81,6 +81,12 @@ export class ModelDocument implements vscode.CustomDocument {
     return this.lockedLayers;
   }
 
+  /** Those of them that the network has with its plan applied. */
+  get lockedNow(): readonly string[] {
+    const layers = new Set(this.shown.groups.flatMap((g) => g.layers));
+    return this.lockedLayers.filter((layer) => layers.has(layer));
+  }
+
   /** Whether the plan changes the network itself. */
   get hasSurgery(): boolean {
     return this.current.some((o) => o.enabled && o.kind !== 'insert-noise');

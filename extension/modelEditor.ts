@@ -1,15 +1,15 @@
 import { rm, writeFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { PruneOperation, SurgeryPlan } from '../engine/contract/plan';
-import type { KeptChannels, ModelPageContract } from '../engine/contract/page';
+import type { SurgeryPlan } from '../engine/contract/plan';
+import type { ModelPageContract } from '../engine/contract/page';
 import type { Criterion } from '../engine/contract/models';
-import { type EngineClient, EngineError } from './engineClient';
+import type { EngineClient } from './engineClient';
 import { ModelDocument } from './modelDocument';
-import { toggleNoise } from './noisePlan';
+import { openModelPage } from './modelPage';
 import type { Runs } from './runs';
 import { SAMPLE_DATA, isSample } from './sample';
-import { WebviewPage } from './webviewPage';
+import type { WebviewPage } from './webviewPage';
 
 /** The custom editor for .onnx files. The host owns the document; pages only show it. */
 export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDocument>, vscode.Disposable {
@@ -59,7 +59,13 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   }
 
   resolveCustomEditor(document: ModelDocument, panel: vscode.WebviewPanel): void {
-    const page = openModelPage(document, panel, this.context.extensionUri, this.engine, this.runs);
+    const page = openModelPage(document, panel, {
+      extension: this.context.extensionUri,
+      engine: this.engine,
+      runs: this.runs,
+      computeImportance,
+      data: dataFor(document),
+    });
     const pages = this.pages.get(document) ?? new Set();
     this.pages.set(document, pages.add(page));
     const activate = (): void => {
@@ -132,82 +138,4 @@ export async function computeImportance(
 export function dataFor(document: ModelDocument): string {
   const configured = vscode.workspace.getConfiguration('scalpel', document.uri).get<string>('data', '');
   return configured || (isSample(document.file) ? SAMPLE_DATA : '');
-}
-
-export function pruneOperation(document: ModelDocument, kept: KeptChannels, criterion: string, lossChange?: number): PruneOperation {
-  const groups = kept.flatMap(({ group, keep }) => {
-    const found = document.summary.groups.find((g) => g.id === group);
-    return found ? [{ group, layers: found.layers, channels: found.channels, keep }] : [];
-  });
-  const effect = lossChange === undefined ? {} : { effect: { parameters: 0, macs: 0, lossChange } };
-  return { kind: 'prune', id: `prune-${document.operations.length + 1}`, enabled: true, criterion, groups, ...effect };
-}
-
-/** One page of one document. */
-function openModelPage(
-  document: ModelDocument,
-  panel: vscode.WebviewPanel,
-  extension: vscode.Uri,
-  engine: EngineClient,
-  runs: Runs,
-): WebviewPage<ModelPageContract> {
-  const settings = vscode.workspace.getConfiguration('scalpel', document.uri);
-  let criterion = settings.get<Criterion>('criterion', 'gate-taylor');
-  let data = dataFor(document);
-  let job: string | undefined;
-  const page = new WebviewPage<ModelPageContract>(panel, {
-    name: 'model',
-    title: path.basename(document.file),
-    extension,
-    onReady: () => sendState(),
-    handlers: {
-      async importance(wanted) {
-        ({ criterion, data } = wanted);
-        try {
-          await computeImportance(document, engine, runs, criterion, data, (id) => (job = id));
-          return 'done';
-        } catch (error) {
-          if (error instanceof EngineError && error.code === 'cancelled') return 'cancelled';
-          throw error;
-        } finally {
-          job = undefined;
-        }
-      },
-      preview: ({ kept }) =>
-        engine.request('plan/totals', {
-          path: document.basePath,
-          plan: document.planWith([...document.operations, pruneOperation(document, kept, 'preview')]),
-        }),
-      async apply({ kept, criterion: by, lossChange }) {
-        await document.edit('Prune filters', [...document.operations, pruneOperation(document, kept, by, lossChange)]);
-        return null;
-      },
-      async toggleNoise({ layer }) {
-        await toggleNoise(document, layer);
-        return null;
-      },
-      cancel() {
-        if (job) engine.cancel(job);
-        return null;
-      },
-    },
-  });
-  const sendState = (): void =>
-    page.send('state', {
-      file: path.basename(document.file),
-      summary: document.summary,
-      original: document.originalTotals,
-      operations: document.operations,
-      data,
-      criterion,
-      ...(document.importance ? { importance: document.importance } : {}),
-    });
-  page.own(document.onDidChange(sendState));
-  page.own(
-    engine.onProgress(({ job: id, done, total, unit, message }) => {
-      if (id === job)
-        page.send('progress', { message: `${message ?? 'Working'}: ${done} of ${total} ${unit}`, fraction: total > 0 ? done / total : 0 });
-    }),
-  );
-  return page;
 }

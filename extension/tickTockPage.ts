@@ -128,7 +128,7 @@ class TickTockPage {
       whole: run?.whole ?? wholeOf(document.summary),
       form: this.form ?? (run && formOf(run)) ?? (await this.suggestion()),
       paper: (await this.defaults).settings,
-      locked: document.locked,
+      locked: document.lockedNow,
       hasSurgery: document.hasSurgery,
       ...(run ? { run: run.state } : {}),
     });
@@ -166,7 +166,7 @@ class TickTockPage {
         data: form.data,
         output,
         config: form.settings,
-        locked: document.locked,
+        locked: document.lockedNow,
         planFile: path.join(dir, `${path.parse(output).name}.plan.json`),
         ...(form.noise ? { noise: form.noise } : {}),
         ...(form.keepTicks ? { snapshots: path.join(dir, `${path.parse(output).name || name}-ticks`) } : {}),

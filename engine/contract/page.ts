@@ -1,5 +1,7 @@
 import type { Criterion, ImportanceReport, ModelSummary, Totals } from './models';
 import type { PlanOperation } from './plan';
+import type { PruneBudget } from './protocol';
+import type { CostCurve, GroupExplanation, SensitivityReport } from './pruning';
 
 /**
  * What a page of the editor asks its host (`requests`: name to parameters and result) and what the host tells it unasked
@@ -25,6 +27,9 @@ export interface ModelState {
   readonly original: Totals & { readonly bytes: number };
   readonly operations: readonly PlanOperation[];
   readonly importance?: ImportanceReport;
+  readonly sensitivity?: SensitivityReport;
+  /** Layers whose groups lose nothing. */
+  readonly locked: readonly string[];
   readonly data: string;
   readonly criterion: Criterion;
 }
@@ -42,6 +47,18 @@ export interface ModelPageContract {
     /** Adds the cut to the plan as one undoable edit. */
     apply: { params: { kept: KeptChannels; criterion: Criterion; lossChange?: number }; result: null };
     cancel: { params: null; result: null };
+    /** Totals along the order of the scores; null without scores. */
+    costCurve: { params: null; result: CostCurve | null };
+    /** Number of channels that go to meet a budget, the least important first. */
+    budget: { params: { budget: PruneBudget }; result: number };
+    /** Why the layers of a group stay or go together. */
+    explain: { params: { group: string }; result: GroupExplanation };
+    /** Loss against the fraction cut of every group, on held-out samples; it arrives with the next state. */
+    sensitivity: { params: { criterion: Criterion; data: string }; result: 'done' | 'cancelled' };
+    /** Locks a group or unlocks it, as an undoable edit of the plan. */
+    lock: { params: { group: string; locked: boolean }; result: null };
+    /** Opens the Tick-Tock page. */
+    tickTock: { params: null; result: null };
     /** Lets a layer take noise while training, or no longer, as an undoable edit of the plan. */
     toggleNoise: { params: { layer: string }; result: null };
   };

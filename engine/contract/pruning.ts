@@ -1,4 +1,4 @@
-import type { Criterion, GroupSummary } from './models';
+import type { Criterion, GroupSummary, ImportanceReport } from './models';
 import type { DataOptions } from './protocol';
 import type { SurgeryPlan } from './plan';
 
@@ -36,7 +36,19 @@ export interface SensitivityReport {
   readonly groups: readonly { readonly id: string; readonly layers: readonly string[]; readonly points: readonly SensitivityPoint[] }[];
 }
 
+/** Exact totals along the global order: after `removed[i]` channels are gone, the least important first. */
+export interface CostCurve {
+  readonly removed: readonly number[];
+  readonly macs: readonly number[];
+  readonly parameters: readonly number[];
+}
+
 export interface GroupRequests {
+  /** Totals at about so many places of the order (64 when left out), for a threshold that moves without asking. */
+  'plan/costCurve': {
+    params: { path: string; plan?: SurgeryPlan; importance: ImportanceReport; locked?: readonly string[]; points?: number };
+    result: CostCurve;
+  };
   'model/explain': { params: { path: string; plan?: SurgeryPlan; group: string }; result: GroupExplanation };
   'model/sensitivity': {
     params: {

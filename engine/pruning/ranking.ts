@@ -25,7 +25,7 @@ export interface RankingOptions {
   readonly locked?: ReadonlySet<string>;
 }
 
-interface Ranked {
+export interface Ranked {
   readonly group: string;
   readonly channel: number;
   readonly score: number;
@@ -97,7 +97,7 @@ function impossible(removed: number, least: Totals, whole: Totals): SurgeryError
  * Channels that may go, the least important first; the best of each group, up to the floor, are not among them. Those beyond a
  * group's maximum come first and go in any case.
  */
-function removalOrder(
+export function removalOrder(
   network: PrunableNetwork,
   scores: readonly GroupScores[],
   { floor = 0.1, maximum = 1, locked = new Set() }: RankingOptions,
@@ -117,7 +117,7 @@ function removalOrder(
 
 const byScore = (a: Ranked, b: Ranked): number => a.score - b.score || a.channel - b.channel;
 
-function selectionAfter(network: PrunableNetwork, removed: readonly Ranked[], { roundTo = 1 }: RankingOptions): Selection {
+export function selectionAfter(network: PrunableNetwork, removed: readonly Ranked[], { roundTo = 1 }: RankingOptions): Selection {
   const gone = new Map<string, number[]>();
   for (const { group, channel } of removed) gone.set(group, [...(gone.get(group) ?? []), channel]);
   const selection = new Map<string, number[]>();

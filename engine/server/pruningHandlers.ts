@@ -1,12 +1,13 @@
 import type { PruningRequests } from '../contract/tickTock';
 import type { Handlers, InJob, Notify } from './handlers';
-import { explainModelGroup, measureSensitivity } from './operations/groups';
+import { costCurveOf, explainModelGroup, measureSensitivity } from './operations/groups';
 import { readTickTockSettings, tickTockModel } from './operations/tickTock';
 
 /** Handlers of the pruning topic's requests. */
 export function pruningHandlers(inJob: InJob, notify: Notify): Pick<Handlers, keyof PruningRequests> {
   const stops = new Map<string, AbortController>();
   return {
+    'plan/costCurve': ({ path, ...options }) => costCurveOf(path, options),
     'model/explain': ({ path, group, plan }) => explainModelGroup(path, group, plan),
     'model/sensitivity': ({ job, path, ...options }) => inJob(job, (context) => measureSensitivity(path, options, context)),
     'tickTock/run': async ({ job, path, ...options }) => {

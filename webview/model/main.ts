@@ -1,13 +1,18 @@
-import type { Criterion, Totals } from '../../engine/contract/models';
-import { formatBytes, formatChange, formatCount, formatPercent } from '../../engine/contract/format';
+import type { Criterion, ImportanceReport } from '../../engine/contract/models';
 import type { ModelPageContract, ModelState } from '../../engine/contract/page';
-import { control, registerControls } from '../controls/controls';
-import { type Figure, Notice, element, figures, labelled, titleBlock } from '../shared/elements';
+import type { PruneBudget } from '../../engine/contract/protocol';
+import type { CostCurve } from '../../engine/contract/pruning';
+import { control, dropdown, registerControls } from '../controls/controls';
+import { Notice, element, labelled } from '../shared/elements';
 import { connectHost, messageOf } from '../shared/host';
+import { EffectView, predictsLoss } from './effectView';
+import { explanation } from './explanation';
+import { GroupsView } from './groupsView';
+import { LayersTable } from './layersTable';
 import './model.css';
-import { RankingChart, drawGroups } from './importanceView';
-import { type NoiseBadges, drawLayers, revealLayer } from './layersTable';
-import { type Cut, type RankedFilter, cutAt, estimateTotals, keptChannels, rankFilters } from './ranking';
+import { showOverview } from './overview';
+import { RankingChart } from './rankingChart';
+import { Threshold } from './threshold';
 
 const CRITERIA: readonly (readonly [Criterion, string])[] = [
   ['gate-taylor', 'Gate Taylor'],
@@ -18,6 +23,10 @@ const CRITERIA: readonly (readonly [Criterion, string])[] = [
   ['lamp', 'LAMP'],
   ['random', 'Random'],
 ];
+const CARDS_HINT =
+  'A bar is a filter, the least important of its group first; faded ones go. Click a name to see why layers belong together.';
+const SENSITIVITY_HINT = 'The line is the loss on held-out samples when all filters to its left go, in this group alone.';
+const HINT = 'Importance shows which filters the network would miss least. Nothing changes until you apply a cut.';
 
 /** How long the threshold rests before the engine is asked for exact totals. */
 const PREVIEW_DELAY_MS = 120;
@@ -26,165 +35,150 @@ const host = connectHost<ModelPageContract>();
 
 class ModelPage {
   private state: ModelState | undefined;
-  private ranked: RankedFilter[] = [];
-  private cut: Cut = cutAt([], 0);
+  private threshold: Threshold | undefined;
+  private curve: CostCurve | undefined;
+  private wanted: number | undefined;
   private request = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly header = element('header', 'overview');
-  private readonly tools = element('section', 'tools');
   private readonly notice = new Notice();
-  private readonly effect = element('section', 'effect');
-  private readonly chart = element('div', 'chart');
-  private readonly groups = element('div', 'groups');
-  private readonly layers = element('div', 'layers');
-  private readonly criterion = control('vscode-dropdown', { id: 'criterion', 'aria-label': 'Criterion' });
+  private readonly surgery = element('section', 'surgery');
+  private readonly chartHost = element('div', 'chart');
+  private readonly hint = element('p', 'cards-hint');
+  private readonly explained = element('div', 'explained');
+  private readonly criterion = dropdown('criterion', 'Criterion', CRITERIA);
   private readonly data = control('vscode-text-field', {
     id: 'data',
     placeholder: 'Folder, .npz or generated:shapes?…',
     'aria-label': 'Labelled data',
   });
   private readonly compute = control('vscode-button', { id: 'compute' }, 'Compute importance');
+  private readonly measure = control('vscode-button', { id: 'sensitivity', appearance: 'secondary' }, 'Measure sensitivity');
   private readonly stop = control('vscode-button', { id: 'cancel', appearance: 'secondary' }, 'Cancel');
-  private readonly apply = control('vscode-button', { id: 'apply' }, 'Apply cut');
+  private readonly effect = new EffectView({
+    onApply: () => void this.tell(() => this.applyCut()),
+    onBudget: (budget) => void this.tell(() => this.meet(budget)),
+    onError: (message) => this.notice.show(message, 'error'),
+  });
+  private readonly ranking = new RankingChart(this.chartHost, (rank) => this.moveSoon(rank));
+  private readonly groups = new GroupsView({
+    onHighlight: (group) => this.highlight(group),
+    onLock: (group, locked) => void this.tell(() => host.request('lock', { group, locked })),
+    onExplain: (group) => void this.tell(() => this.explain(group)),
+  });
+  private readonly layers = new LayersTable({
+    onHighlight: (group) => this.highlight(group),
+    onLock: (group, locked) => void this.tell(() => host.request('lock', { group, locked })),
+    onNoise: (layer) => void this.tell(() => host.request('toggleNoise', { layer })),
+  });
 
   constructor(private readonly root: HTMLElement) {
-    for (const [value, label] of CRITERIA) this.criterion.append(control('vscode-option', { value }, label));
-    this.compute.addEventListener('click', () => void this.startImportance());
+    this.compute.addEventListener('click', () => void this.startJob('importance'));
+    this.measure.addEventListener('click', () => void this.startJob('sensitivity'));
     this.stop.addEventListener('click', () => void host.request('cancel', null));
-    this.apply.addEventListener('click', () => void this.applyCut());
     this.stop.hidden = true;
+    const tickTock = control('vscode-button', { id: 'tick-tock', appearance: 'secondary' }, 'Tick-Tock…');
+    tickTock.title = 'Prune and tune in turns';
+    tickTock.addEventListener('click', () => void this.tell(() => host.request('tickTock', null)));
     const fields = element('div', 'fields');
-    fields.append(labelled('Criterion', this.criterion), labelled('Data', this.data), this.compute, this.stop);
-    this.tools.append(element('h2', '', 'Filter importance'), fields, this.notice.element);
-    const surgery = element('section', 'surgery');
-    surgery.append(this.effect, this.chart, this.groups);
+    fields.append(labelled('Criterion', this.criterion), labelled('Data', this.data), this.compute, this.measure, tickTock, this.stop);
+    const tools = element('section', 'tools');
+    tools.append(element('h2', '', 'Filter importance'), fields, this.notice.element);
+    this.explained.setAttribute('role', 'status');
+    this.surgery.append(this.effect.element, this.chartHost, this.explained, this.hint, this.groups.element);
     const table = element('section', 'table');
-    table.append(element('h2', '', 'Layers'), this.layers);
-    root.append(this.header, this.tools, surgery, table);
+    table.append(element('h2', '', 'Layers'), this.layers.element);
+    root.append(this.header, tools, this.surgery, table);
     host.on('state', (state) => this.show(state));
     host.on('progress', ({ message }) => this.setBusy(true, message));
-    host.on('reveal', ({ layer }) => revealLayer(this.layers, layer));
-    new ResizeObserver(() => this.redraw()).observe(root);
+    host.on('reveal', ({ layer }) => this.layers.reveal(layer));
+    new ResizeObserver(() => this.threshold && this.ranking.draw(this.threshold)).observe(this.chartHost);
     host.ready();
   }
 
   private show(state: ModelState): void {
+    const { importance, summary } = state;
     this.state = state;
     this.root.setAttribute('aria-busy', 'false');
     if (!this.data.value) this.data.value = state.data;
     this.criterion.value = state.criterion;
-    this.showHeader(state);
-    drawLayers(this.layers, state.summary.layers, this.noiseBadges(state));
-    this.setBusy(
-      false,
-      state.importance ? '' : 'Importance shows which filters the network would miss least. Nothing changes until you apply a cut.',
-    );
-    this.ranked = state.importance ? rankFilters(state.importance) : [];
-    this.moveTo(0);
-    this.redraw();
+    showOverview(this.header, state);
+    this.setBusy(false, importance ? '' : HINT);
+    const groupOf = new Map(summary.groups.flatMap((g) => g.layers.map((layer) => [layer, g.id])));
+    const locked = new Set(state.locked.flatMap((layer) => groupOf.get(layer) ?? []));
+    this.layers.show(state, groupOf, locked);
+    this.surgery.hidden = this.measure.hidden = !importance;
+    this.explained.replaceChildren();
+    this.hint.textContent = state.sensitivity ? `${CARDS_HINT} ${SENSITIVITY_HINT}` : CARDS_HINT;
+    if (!importance) return void (this.threshold = undefined);
+    const before = this.threshold;
+    const isSame = before !== undefined && sameScores(before.report, importance);
+    this.threshold = new Threshold(isSame ? before.report : importance, locked);
+    this.curve = undefined;
+    this.threshold.moveTo(isSame ? before.rank : 0);
+    this.groups.show(this.threshold, locked, state.sensitivity);
+    this.ranking.draw(this.threshold);
+    this.moveTo(this.threshold.rank);
+    void this.tell(() => this.loadCurve());
   }
 
-  private noiseBadges({ summary, operations }: ModelState): NoiseBadges {
-    const planned = operations.findLast((o) => o.kind === 'insert-noise' && o.enabled);
-    const noise = planned?.kind === 'insert-noise' ? planned.noise : undefined;
-    const chosen = noise && noise.method !== 'adversarial' ? (noise.layers ?? summary.noiseLayers) : [];
-    return { places: new Set(summary.noiseLayers), chosen: new Set(chosen), toggle: (layer) => void this.toggleNoise(layer) };
+  private highlight(group: string | undefined): void {
+    this.groups.highlight(group);
+    this.layers.highlight(group);
   }
 
-  private async toggleNoise(layer: string): Promise<void> {
-    try {
-      await host.request('toggleNoise', { layer });
-    } catch (error) {
-      this.notice.show(messageOf(error), 'error');
-    }
-  }
-
-  private showHeader({ file, summary, original, operations }: ModelState): void {
-    const subtitle = `${summary.format} opset ${summary.opset} · ${summary.layers.length} layers · ${summary.groups.length} prunable groups`;
-    const isCut = operations.some((o) => o.enabled);
-    const figure = (name: string, now: number, before: number, format: (v: number) => string): Figure => ({
-      name,
-      value: format(now),
-      ...(isCut && before !== now ? { detail: `${formatPercent(now / before)} of ${format(before)}` } : {}),
+  /** At most one move a frame, however often the pointer tells of one. */
+  private moveSoon(rank: number): void {
+    const isWaiting = this.wanted !== undefined;
+    this.wanted = rank;
+    if (isWaiting) return;
+    requestAnimationFrame(() => {
+      const { wanted } = this;
+      this.wanted = undefined;
+      if (wanted !== undefined) this.moveTo(wanted);
     });
-    this.header.replaceChildren(
-      titleBlock(file, subtitle),
-      figures([
-        figure('MACs', summary.totals.macs, original.macs, formatCount),
-        figure('Parameters', summary.totals.parameters, original.parameters, formatCount),
-        figure('File', summary.bytes, original.bytes, formatBytes),
-        figure('Activations', summary.totals.activationBytes, original.activationBytes, formatBytes),
-      ]),
-    );
-    for (const { node, op, reason } of summary.unsupported) this.header.append(element('p', 'unsupported', `${node} (${op}): ${reason}`));
   }
-
-  private redraw(): void {
-    const report = this.state?.importance;
-    this.chart.hidden = this.groups.hidden = this.effect.hidden = !report;
-    if (!report) return;
-    new RankingChart(this.chart, this.ranked, (rank) => this.moveTo(rank)).draw(this.rank);
-    drawGroups(this.groups, report, this.ranked, this.cut);
-  }
-
-  private rank = 0;
 
   private moveTo(rank: number): void {
-    const { state } = this;
-    this.rank = rank;
-    this.cut = cutAt(this.ranked, rank);
-    if (!state?.importance) return;
-    this.showEffect(estimateTotals(state.summary, this.cut), this.cut.count === 0);
-    drawGroups(this.groups, state.importance, this.ranked, this.cut);
+    const { state, threshold } = this;
+    if (!state || !threshold) return;
+    this.groups.follow(threshold.moveTo(rank));
+    this.ranking.follow();
+    const isWhole = threshold.removed === 0;
+    this.effect.show({ threshold, summary: state.summary, totals: threshold.estimate(state.summary, this.curve), isExact: isWhole });
     clearTimeout(this.timer);
     const request = ++this.request;
-    if (this.cut.count > 0) this.timer = setTimeout(() => void this.preview(request), PREVIEW_DELAY_MS);
+    if (!isWhole) this.timer = setTimeout(() => void this.tell(() => this.preview(request)), PREVIEW_DELAY_MS);
   }
 
   private async preview(request: number): Promise<void> {
-    if (!this.state?.importance) return;
-    try {
-      const totals = await host.request('preview', { kept: keptChannels(this.state.importance, this.cut) });
-      if (request === this.request) this.showEffect(totals, true);
-    } catch (error) {
-      this.notice.show(messageOf(error), 'error');
-    }
+    const { state, threshold } = this;
+    if (!state || !threshold) return;
+    const totals = await host.request('preview', { kept: threshold.kept() });
+    if (request === this.request) this.effect.show({ threshold, summary: state.summary, totals, isExact: true });
   }
 
-  private showEffect(totals: Totals, isExact: boolean): void {
-    const { state, cut } = this;
-    if (!state?.importance) return;
-    const whole = state.summary.totals;
-    const isEstimate = !isExact;
-    const part = (key: 'macs' | 'parameters'): { value: string; detail: string; isEstimate: boolean } => ({
-      value: formatPercent(totals[key] / Math.max(1, whole[key])),
-      detail: formatCount(totals[key]),
-      isEstimate,
-    });
-    const hasLoss = state.importance.groups.some((g) => g.lossChange);
-    const shown = figures(
-      [
-        { id: 'cut-filters', name: 'Filters cut', value: String(cut.count), detail: `of ${this.ranked.length}`, isEstimate },
-        { id: 'cut-macs', name: 'MACs left', ...part('macs') },
-        { id: 'cut-parameters', name: 'Parameters left', ...part('parameters') },
-        {
-          id: 'cut-loss',
-          name: 'Predicted loss change',
-          value: hasLoss ? formatChange(cut.lossChange) : '–',
-          detail: hasLoss ? `first order, loss ${state.importance.loss?.toFixed(3) ?? ''}` : 'gate Taylor only',
-          isEstimate,
-        },
-      ],
-      'small',
-    );
-    this.apply.disabled = cut.count === 0;
-    this.effect.replaceChildren(shown, this.apply);
+  private async loadCurve(): Promise<void> {
+    const { threshold } = this;
+    const curve = await host.request('costCurve', null);
+    if (threshold === this.threshold) this.curve = curve ?? undefined;
   }
 
-  private async startImportance(): Promise<void> {
+  private async meet(budget: PruneBudget): Promise<void> {
+    const removed = await host.request('budget', { budget });
+    if (this.threshold) this.moveTo(this.threshold.rankOf(removed));
+  }
+
+  private async explain(group: string): Promise<void> {
+    const answer = await host.request('explain', { group });
+    this.explained.replaceChildren(explanation(answer, () => this.explained.replaceChildren()));
+    this.explained.scrollIntoView({ block: 'nearest' });
+  }
+
+  private async startJob(job: 'importance' | 'sensitivity'): Promise<void> {
     this.setBusy(true, 'Starting');
     try {
-      const end = await host.request('importance', { criterion: this.criterion.value as Criterion, data: this.data.value.trim() });
+      const end = await host.request(job, { criterion: this.criterion.value as Criterion, data: this.data.value.trim() });
       if (end === 'cancelled') this.setBusy(false, 'Cancelled.');
     } catch (error) {
       this.setBusy(false, messageOf(error), 'error');
@@ -192,22 +186,37 @@ class ModelPage {
   }
 
   private async applyCut(): Promise<void> {
-    const { state, cut } = this;
-    if (!state?.importance || cut.count === 0) return;
-    const lossChange = state.importance.groups.some((g) => g.lossChange) ? { lossChange: cut.lossChange } : {};
+    const { threshold } = this;
+    if (!threshold || threshold.removed === 0) return;
+    const { report } = threshold;
+    const lossChange = predictsLoss(report) ? { lossChange: threshold.lossChange } : {};
+    await host.request('apply', { kept: threshold.kept(), criterion: report.criterion, ...lossChange });
+  }
+
+  private async tell(work: () => Promise<unknown>): Promise<void> {
     try {
-      await host.request('apply', { kept: keptChannels(state.importance, cut), criterion: state.importance.criterion, ...lossChange });
+      await work();
     } catch (error) {
       this.notice.show(messageOf(error), 'error');
     }
   }
 
   private setBusy(busy: boolean, message: string, kind: 'info' | 'error' = 'info'): void {
-    this.compute.disabled = busy;
+    this.compute.disabled = this.measure.disabled = busy;
     this.stop.hidden = !busy;
     this.notice.show(message, kind);
   }
 }
+
+/** Whether a state brought the scores that are shown already. */
+const sameScores = (a: ImportanceReport, b: ImportanceReport): boolean =>
+  a.criterion === b.criterion &&
+  a.loss === b.loss &&
+  a.groups.length === b.groups.length &&
+  a.groups.every(({ id, scores }, i) => {
+    const other = b.groups[i];
+    return other?.id === id && other.scores.length === scores.length && other.scores.every((score, c) => score === scores[c]);
+  });
 
 registerControls();
 const page = document.getElementById('page');

@@ -1,8 +1,9 @@
-import type { Criterion } from '../../contract/models';
+import type { Criterion, ImportanceReport } from '../../contract/models';
 import type { SurgeryPlan } from '../../contract/plan';
-import type { GroupExplanation, SensitivityReport } from '../../contract/pruning';
+import type { CostCurve, GroupExplanation, SensitivityReport } from '../../contract/pruning';
 import { SurgeryError } from '../../graph/errors';
 import { findChannelGroups } from '../../pruning/channelGroups';
+import { costCurve } from '../../pruning/costCurve';
 import { explainGroup, findGroup } from '../../pruning/explainGroup';
 import { SelectionCost } from '../../pruning/selectionCost';
 import { sensitivity } from '../../pruning/sensitivity';
@@ -12,6 +13,7 @@ import { scoreNetwork } from './importance';
 import { describeGroup } from './inspect';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
+import { lockedGroups } from './prune';
 import { runtime } from './runtime';
 
 /** Why the channels of a group (or of a layer's group) stay or go together. */
@@ -19,6 +21,21 @@ export async function explainModelGroup(file: string, name: string, plan?: Surge
   const network = findChannelGroups((await loadModel(file, plan)).graph);
   const group = findGroup(network, name);
   return { ...describeGroup(group, new SelectionCost(network)), ...explainGroup(network, group) };
+}
+
+/** Totals along the global order of scores that were computed before. */
+export async function costCurveOf(
+  file: string,
+  {
+    plan,
+    importance,
+    locked = [],
+    points = 64,
+  }: { plan?: SurgeryPlan; importance: ImportanceReport; locked?: readonly string[]; points?: number },
+): Promise<CostCurve> {
+  const network = findChannelGroups((await loadModel(file, plan)).graph);
+  const scores = importance.groups.map(({ id, scores: values }) => ({ group: id, scores: values }));
+  return costCurve(network, scores, { locked: lockedGroups(network.groups, locked) }, points);
 }
 
 export interface SensitivityFlags extends DataFlags {

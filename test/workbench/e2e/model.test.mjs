@@ -80,6 +80,13 @@ describe('the sample in the workbench', () => {
     await new Promise((resolve) => setTimeout(resolve, 700));
   }
 
+  async function shotInColours(name) {
+    for (const colours of ['light', 'dark']) {
+      await setColours(colours);
+      await shot(`${name}-${colours}`);
+    }
+  }
+
   it('lists what networks can run on, with the reason for what cannot', async () => {
     await command('Scalpel: Choose Device');
     const rows = page.locator('.quick-input-list .monaco-list-row');
@@ -102,9 +109,23 @@ describe('the sample in the workbench', () => {
     await webview().locator('#compute').click();
     await webview().locator('.threshold').waitFor({ timeout: 90_000 });
     const { groups } = scalpel('inspect', file());
-    const filters = groups.reduce((n, g) => n + g.channels, 0);
-    assert.equal(await webview().locator('.cell').count(), filters);
+    assert.equal(await webview().locator('.group-card').count(), groups.length);
+    const labels = await webview()
+      .locator('.bars')
+      .evaluateAll((bars) => bars.map((bar) => bar.getAttribute('aria-label')));
+    assert.deepEqual(
+      labels.map((text) => Number(/of (\d+) filters/.exec(text)[1])),
+      groups.map((g) => g.channels),
+    );
   });
+
+  /** Filters that the bars show as cut, by group. */
+  const cutFilters = () =>
+    webview()
+      .locator('.bars')
+      .evaluateAll((bars) => bars.map((bar) => Number(/: (\d+) of/.exec(bar.getAttribute('aria-label'))[1])));
+  const exact = () => until(async () => (await webview().locator('#cut-macs.estimate').count()) === 0, 'the totals are exact');
+  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
   it("shows what a threshold cuts while it is dragged, to the engine's exact count", async () => {
     const chart = await webview().locator('svg.ranking').boundingBox();
@@ -113,19 +134,75 @@ describe('the sample in the workbench', () => {
     await page.mouse.down();
     for (let i = 1; i <= 10; i++) await page.mouse.move(chart.x + 54 + (chart.width * 0.4 * i) / 10, y);
     await page.mouse.up();
-    await until(async () => (await webview().locator('#cut-macs.estimate').count()) === 0, 'the totals are exact');
+    await exact();
     const cut = Number(await webview().locator('#cut-filters').innerText());
     assert.ok(cut > 20, `${cut} filters cut`);
-    assert.equal(await webview().locator('.cell.cut').count(), cut);
+    assert.equal(sum(await cutFilters()), cut);
     assert.ok(parseFloat(await webview().locator('#cut-macs').innerText()) < 90);
     await webview().locator('.threshold').focus();
     await page.keyboard.press('ArrowRight');
     await until(async () => Number(await webview().locator('#cut-filters').innerText()) >= cut, 'the key moved the threshold');
-    await until(async () => (await webview().locator('#cut-macs.estimate').count()) === 0, 'the totals are exact');
-    await setColours('light');
-    await shot('importance-light');
+    await exact();
+  });
+
+  it('says why layers go together and lights them up together', async () => {
+    const { groups } = scalpel('inspect', file());
+    const residual = groups.find((g) => g.layers.length > 1);
+    const card = webview().locator(`.group-card[data-group="${residual.id}"]`);
+    await card.locator('.group-name').click();
+    assert.match(await webview().locator('.explanation').innerText(), /Add \(.*\) ties the channels/);
+    await card.locator('.bars').hover();
+    assert.deepEqual(
+      (await webview().locator('tr.coupled .name').allInnerTexts()).map((text) => text.split(/\s/)[0]).sort(),
+      [...residual.layers].sort(),
+    );
+    await shotInColours('model-explained');
+    await webview().locator('.close-explanation').click();
+  });
+
+  it('keeps the filters of a group that is locked by a click, undoably', async () => {
+    const before = await cutFilters();
+    const index = before.indexOf(Math.max(...before));
+    const lock = webview().locator('.group-card').nth(index).locator('.lock');
+    await lock.click();
+    await until(async () => (await cutFilters())[index] === 0, 'nothing of the group is cut');
+    await exact();
+    assert.equal(sum(await cutFilters()), sum(before) - before[index]);
+    await page.locator('.tabs-container .tab', { hasText: SAMPLE }).click();
+    await page.keyboard.press('Control+z');
+    await until(async () => (await cutFilters())[index] === before[index], 'undo unlocks the group');
+    await page.keyboard.press('Control+y');
+    await until(async () => (await cutFilters())[index] === 0, 'redo locks it');
+  });
+
+  it('finds the threshold for a budget, with what is locked left whole', async () => {
+    const locked = (await cutFilters()).indexOf(0);
+    await webview().locator('#budget input').fill('60');
+    await page.keyboard.press('Enter');
+    const left = async () => parseFloat(await webview().locator('#cut-macs').innerText());
+    await until(async () => (await left()) <= 60 && (await left()) > 55, 'the threshold meets the budget');
+    await exact();
+    assert.equal((await cutFilters())[locked], 0);
+    await webview().locator('#budget input').fill('1');
+    await page.keyboard.press('Enter');
+    await until(
+      async () => /budget cannot be met/.test(await webview().locator('.notice.error').innerText()),
+      'an impossible one is refused',
+    );
+    await webview().locator('.lock[aria-pressed="true"]').click();
+  });
+
+  it('measures how sensitive every group is', async () => {
+    await webview().locator('#sensitivity').click();
+    await webview().locator('.sensitivity path').first().waitFor({ timeout: 90_000 });
+    const { groups } = scalpel('inspect', file());
+    assert.equal(await webview().locator('.sensitivity path').count(), groups.length);
+    await until(async () => (await webview().locator('.group-loss', { hasText: 'alone' }).count()) > 0, 'the loss at the cut is told');
+    await shotInColours('importance');
+    await page.emulateMedia({ colorScheme: 'dark', forcedColors: 'active' });
+    await shot('importance-high-contrast');
+    await page.emulateMedia({ forcedColors: 'none' });
     await setColours('dark');
-    await shot('importance-dark');
     await page.setViewportSize({ width: 800, height: 900 });
     await shot('importance-narrow');
     await page.setViewportSize({ width: 1400, height: 900 });
