@@ -153,7 +153,11 @@ describe('the sample in the workbench', () => {
     assert.match(await webview().locator('.explanation').innerText(), /Add \(.*\) ties the channels/);
     await card.locator('.bars').hover();
     assert.deepEqual(
-      (await webview().locator('tr.coupled .name').allInnerTexts()).map((text) => text.split(/\s/)[0]).sort(),
+      (
+        await webview()
+          .locator('tr.coupled')
+          .evaluateAll((rows) => rows.map((row) => row.dataset.layer))
+      ).sort(),
       [...residual.layers].sort(),
     );
     await shotInColours('model-explained');
