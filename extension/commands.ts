@@ -12,6 +12,8 @@ import { plannedNoise } from './noisePlan';
 import type { PlanTree } from './planTree';
 import type { Run, Runs } from './runs';
 import { openSample } from './sample';
+import { TUNING_BATCH } from './tuning';
+import { tuningMemory } from './tuningMemory';
 
 interface Parts {
   readonly context: vscode.ExtensionContext;
@@ -128,10 +130,12 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
     }),
   );
   if (!epochs) return;
+  const layout = vscode.workspace.getConfiguration('scalpel', model.uri).get<'auto' | 'portable' | 'blocked'>('layout', 'auto');
+  const memory = await tuningMemory(model, engine, { batch: TUNING_BATCH, layout });
+  if (!memory) return;
   const { dir, name } = path.parse(model.file);
   const output = path.join(dir, `${name}-tuned.onnx`);
   await model.saveTo(output);
-  const layout = vscode.workspace.getConfiguration('scalpel', model.uri).get<'auto' | 'portable' | 'blocked'>('layout', 'auto');
   const request = (job: string) =>
     engine.request('model/train', {
       job,
@@ -139,9 +143,10 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
       output,
       data,
       epochs,
-      batch: 64,
+      batch: TUNING_BATCH,
       learningRate: 0.03,
       layout,
+      ...memory,
       noise: plannedNoise(model),
     });
   await runs.run(

@@ -3,6 +3,7 @@ import { LayerLenses } from './codeLenses';
 import { registerCommands } from './commands';
 import { engineEnvironment, registerDeviceCommands } from './deviceCommands';
 import { EngineClient } from './engineClient';
+import { registerMemoryCommands } from './memoryCommands';
 import { ModelEditorProvider } from './modelEditor';
 import { registerModelTools } from './modelTools';
 import { ModelsTree } from './modelsTree';
@@ -54,6 +55,7 @@ export function activate(context: vscode.ExtensionContext): void {
     ...registerSourceCommands(editors, sources),
     ...registerModelTools(engine, editors),
     ...registerTickTock(context, editors, engine, runs),
+    ...registerMemoryCommands({ extension: context.extensionUri, engine, editors, sources }),
     ...registerCommands({ context, engine, editors, plan, runs }),
   );
 }

@@ -24,10 +24,11 @@ export function followStatistics(
   const statistics = new Map<string, string>();
   for (const { running, batch, momentum, samples } of norms)
     running.forEach((name, i) => {
+      const named = (op: string): { name: string } => ({ name: `update/${name}/${op}` });
       const factor = i === 0 ? 1 : samples / Math.max(1, samples - 1);
-      const kept = emitter.emit('Mul', [statistics.get(name) ?? name, emitter.scalar(momentum)]);
-      const fresh = emitter.emit('Mul', [renamed(batch[i] as string), emitter.scalar((1 - momentum) * factor)]);
-      statistics.set(name, emitter.emit('Add', [kept, fresh]));
+      const kept = emitter.emit('Mul', [statistics.get(name) ?? name, emitter.scalar(momentum)], {}, named('Mul'));
+      const fresh = emitter.emit('Mul', [renamed(batch[i] as string), emitter.scalar((1 - momentum) * factor)], {}, named('Mul'));
+      statistics.set(name, emitter.emit('Add', [kept, fresh], {}, named('Add')));
     });
   return statistics;
 }

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseBytes } from '../contract/format';
 import { SurgeryError } from '../graph/errors';
 
 /** Parsers turn text into values or say in one line what is wrong with it. */
@@ -46,15 +47,11 @@ export function sizeList(text: string): number[] {
   return values;
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };
-
 /** "512MiB", "1.5GB", "1000000". */
 export function byteCount(text: string): number {
-  const parts = /^([\d.]+)\s*([KMG]?I?B?)$/i.exec(text.trim());
-  const unit = UNITS[(parts?.[2] ?? '').toUpperCase()];
-  const value = Number(parts?.[1]) * (unit ?? NaN);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a size such as 512MiB or 2GiB.');
-  return Math.floor(value);
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError('It must be a size such as 512MiB or 2GiB.');
+  return bytes;
 }
 
 export interface JsonOption {

@@ -1,3 +1,4 @@
+import type { SurgeryPlan } from './plan';
 import type { TrainOptions } from './protocol';
 
 export type MemoryPolicy = 'none' | 'liveness' | 'offload' | 'recompute' | 'auto';
@@ -57,9 +58,35 @@ export interface MemoryOptions extends Pick<TrainOptions, 'optimiser' | 'momentu
   readonly batch: number;
   readonly budget?: number;
   readonly policy?: MemoryPolicy;
+  /** Looked for when left out only if the budget does not hold the batch. */
   readonly largestBatch?: boolean;
 }
 
+/** What one policy costs at one budget. */
+export interface MemoryCost {
+  readonly policy: MemoryPolicy;
+  readonly budget: number;
+  readonly trafficBytes: number;
+  readonly recomputations: number;
+  /** Estimated time that it adds to an iteration, and the part of the whole that this is. */
+  readonly extraSeconds: number;
+  readonly extraFraction: number;
+}
+
+/** The report with its timeline as JSON, or a trace for chrome://tracing and Perfetto. */
+export type MemoryFormat = 'json' | 'trace';
+
 export interface MemoryRequests {
-  'model/memory': { params: { path: string } & MemoryOptions; result: MemoryReport };
+  /** The plan of a training step of a file, or of a file with a surgery plan applied. */
+  'model/memory': { params: { job: string; path: string; plan?: SurgeryPlan } & MemoryOptions; result: MemoryReport };
+  /** What budgets between the floor of each saving policy and the least pool that holds everything cost. */
+  'memory/costs': {
+    params: { job: string; path: string; plan?: SurgeryPlan; points: number } & Omit<MemoryOptions, 'budget' | 'policy' | 'largestBatch'>;
+    result: readonly MemoryCost[];
+  };
+  /** Writes the timeline to a file. */
+  'memory/export': {
+    params: { job: string; path: string; plan?: SurgeryPlan; format: MemoryFormat; output: string } & MemoryOptions;
+    result: { output: string };
+  };
 }

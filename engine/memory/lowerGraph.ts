@@ -235,8 +235,7 @@ class Lowering {
   private layerOf({ name }: Node, reads: readonly number[]): string {
     const owner = name.replace(/^(grad|update)\//, '').replace(/\/[^/]*$/, '');
     if (name.startsWith('update/')) return this.layerOfParameter.get(owner) ?? '';
-    if (name.startsWith('grad/')) return owner;
-    const layer = name.replace(/\/\w+_\d+$/, '');
+    const layer = name.startsWith('grad/') ? owner : name.replace(/\/\w+_\d+$/, '');
     return GENERATED.test(layer) ? (this.storages[reads[0] ?? -1]?.layer ?? '') : layer;
   }
 }

@@ -1,5 +1,5 @@
 import type { MemoryPoint, MemoryPolicy, PolicyReport } from '../contract/memory';
-import { extraSeconds, memoryFloor, planMemory } from './plan';
+import { type Floor, extraSeconds, memoryFloor, planMemory } from './plan';
 import type { MemoryProgram } from './program';
 import type { Schedule } from './schedule';
 import { BudgetTooSmall } from './scheduler';
@@ -8,7 +8,7 @@ import { timelineOf } from './timeline';
 /** Figures of one policy, and its schedule when the budget holds it. */
 export function reportPolicy(program: MemoryProgram, policy: MemoryPolicy, budget?: number): { report: PolicyReport; schedule?: Schedule } {
   const whole = iterationSeconds(program);
-  const floor = policy === 'none' ? { bytes: planMemory(program, 'none').poolBytes, layer: '' } : memoryFloor(program, policy);
+  const floor = floorOf(program, policy);
   const base = { policy, floorBytes: floor.bytes, floorLayer: floor.layer };
   try {
     const schedule = planMemory(program, policy, budget);
@@ -22,16 +22,30 @@ export function reportPolicy(program: MemoryProgram, policy: MemoryPolicy, budge
   }
 }
 
+type PolicyFloor = Pick<Floor, 'bytes' | 'layer'>;
+const floors = new WeakMap<MemoryProgram, Map<MemoryPolicy, PolicyFloor>>();
+
+/** The least budget of a policy; it is searched for once for each program. */
+export function floorOf(program: MemoryProgram, policy: MemoryPolicy): PolicyFloor {
+  const known = floors.get(program) ?? new Map<MemoryPolicy, PolicyFloor>();
+  floors.set(program, known);
+  const floor =
+    known.get(policy) ?? (policy === 'none' ? { bytes: planMemory(program, 'none').poolBytes, layer: '' } : memoryFloor(program, policy));
+  known.set(policy, floor);
+  return floor;
+}
+
 export const iterationSeconds = ({ operations }: MemoryProgram): number => operations.reduce((sum, { seconds }) => sum + seconds, 0);
 
 /** The timeline with the operators of one layer and phase merged: what a person looks at. */
 export function layerTimeline(program: MemoryProgram, schedule: Schedule): MemoryPoint[] {
   const points: MemoryPoint[] = [];
   let largest = 0;
-  for (const { layer, phase, bytes: held, offloaded, alive } of timelineOf(program, schedule)) {
+  for (const { layer: own, phase, bytes: held, offloaded, alive } of timelineOf(program, schedule)) {
+    const last = points.at(-1);
+    const layer = own || (last?.layer ?? '');
     const point: MemoryPoint = { layer, phase, bytes: held, offloaded, alive };
     const bytes = Object.values(point.bytes).reduce((a, b) => a + b, 0);
-    const last = points.at(-1);
     const merged = last?.layer === point.layer && last.phase === point.phase;
     if (!merged) largest = 0;
     if (merged && bytes <= largest) continue;

@@ -7,7 +7,7 @@ export interface TimelinePoint {
   readonly layer: string;
   readonly phase: Phase | 'recompute';
   readonly bytes: Readonly<Record<StorageKind, number>>;
-  /** In the spill and not in the pool. */
+  /** In the spill, not in the pool, and needed again. */
   readonly offloaded: number;
   /** Largest storages alive, pinned ones left out. */
   readonly alive: readonly { readonly name: string; readonly bytes: number; readonly kind: StorageKind }[];
@@ -29,9 +29,9 @@ export function timelineOf({ storages, operations }: MemoryProgram, { steps }: S
     if (isAway) away.add(id);
     else away.delete(id);
   };
-  const stored = new Set<number>();
+  const lastFetch = new Map(steps.flatMap((step, at) => (step.kind === 'fetch' ? [[step.storage, at] as const] : [])));
   const alive = new Set<number>();
-  for (const step of steps) {
+  steps.forEach((step, at) => {
     if (step.kind === 'allocate') {
       count(step.storage, 1);
       alive.add(step.storage);
@@ -39,15 +39,13 @@ export function timelineOf({ storages, operations }: MemoryProgram, { steps }: S
     } else if (step.kind === 'free') {
       count(step.storage, -1);
       alive.delete(step.storage);
-      leave(step.storage, stored.has(step.storage));
+      leave(step.storage, (lastFetch.get(step.storage) ?? -1) > at);
     } else if (step.kind === 'replace') {
       count(step.from, -1);
       count(step.to, 1);
       alive.delete(step.from);
       alive.add(step.to);
-    } else if (step.kind === 'stored') stored.add(step.storage);
-    else if (step.kind === 'fetched') stored.add(step.storage);
-    else if (step.kind === 'run') {
+    } else if (step.kind === 'run') {
       const { name, layer, phase } = operations[step.operation] as (typeof operations)[number];
       points.push({
         operation: name,
@@ -58,7 +56,7 @@ export function timelineOf({ storages, operations }: MemoryProgram, { steps }: S
         alive: largestOf(alive, storages),
       });
     }
-  }
+  });
   return points;
 }
 

@@ -10,11 +10,11 @@ import { evaluateModel } from './operations/evaluate';
 import { computeImportance } from './operations/importance';
 import { inspectModel } from './operations/inspect';
 import { loadModel } from './operations/loadModel';
-import { memoryOfModel } from './operations/memory';
 import { measureNetworks } from './operations/measure';
 import type { OperationContext } from './operations/operation';
 import { planPrune } from './operations/prune';
 import { evaluateUnderAttack } from './operations/robustness';
+import { memoryHandlers } from './memoryHandlers';
 import { noiseHandlers } from './noiseHandlers';
 import { pruningHandlers } from './pruningHandlers';
 import { trainModel } from './operations/train';
@@ -43,7 +43,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
     'engine/info': () => describeDevices(),
     ...noiseHandlers(),
     'model/inspect': ({ path, plan }) => inspectModel(path, plan),
-    'model/memory': ({ path, ...options }) => memoryOfModel(path, options),
+    ...memoryHandlers(inJob),
     'model/convert': ({ path, output }) => convertModel(path, output),
     'model/importance': ({ job, path, ...options }) => inJob(job, (context) => computeImportance(path, options, context)),
     'plan/prune': ({ path, plan, importance, budget, ...limits }) => planPrune(path, plan, importance, budget, limits),

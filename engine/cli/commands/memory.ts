@@ -1,11 +1,10 @@
-import { rename, writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { MemoryPolicy, MemoryReport } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
-import { chromeTrace } from '../../memory/chromeTrace';
 import type { PaperResult } from '../../memory/paper/techniques';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { memoryOfModel } from '../../server/operations/memory';
+import { writeMemory } from '../../server/operations/memoryExport';
 import { paperMemory } from '../../server/operations/paperMemory';
 import { runCommand } from '../io';
 import { type JsonOption, addJson, byteCount, positiveInteger } from '../options';
@@ -39,20 +38,10 @@ export function defineMemory(program: Command): void {
       if (options.paper !== undefined) return describePaper(options.paper, options.batch);
       if (options.largestBatch && options.budget === undefined) throw new SurgeryError('option-invalid', '--largest-batch needs --budget');
       const report = await memoryOfModel(model ?? '', options);
-      if (options.trace !== undefined) await writeTrace(options.trace, report);
+      if (options.trace !== undefined) await writeMemory(report, 'trace', options.trace);
       return { document: report, text: describe(report) };
     }),
   );
-}
-
-async function writeTrace(file: string, report: MemoryReport): Promise<void> {
-  const temporary = `${file}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, JSON.stringify(chromeTrace(report.timeline)));
-    await rename(temporary, file);
-  } catch (error) {
-    throw new SurgeryError('option-invalid', `--trace ${file} cannot be written: ${(error as Error).message}`);
-  }
 }
 
 function describe(report: MemoryReport): string {

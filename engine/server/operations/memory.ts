@@ -1,40 +1,35 @@
 import type { MemoryOptions, MemoryReport, PolicyReport } from '../../contract/memory';
-import { buildTrainingGraph, carriedValues } from '../../autodiff/trainingGraph';
+import type { SurgeryPlan } from '../../contract/plan';
 import type { Graph } from '../../graph/graph';
-import { lowerGraph } from '../../memory/lowerGraph';
 import { planMemory } from '../../memory/plan';
-import type { MemoryProgram } from '../../memory/program';
 import { iterationSeconds, layerTimeline, reportPolicy } from '../../memory/report';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { BudgetTooSmall } from '../../memory/scheduler';
 import { blockSize } from '../../runtime/layout';
-import { loadModel } from './loadModel';
+import { betweenPlans, graphOf, programOf, trainingProgram } from './memoryPrograms';
+import type { OperationContext } from './operation';
 import { runtime } from './runtime';
 
 /** Batches beyond this are not looked for. */
 const LARGEST_BATCH = 2 ** 16;
 
+type PlanOptions = MemoryOptions & { readonly plan?: SurgeryPlan };
+
 /** Where every byte of a training step goes under each policy, without training. */
-export async function memoryOfModel(file: string, options: MemoryOptions): Promise<MemoryReport> {
-  const { graph } = await loadModel(file);
-  return memoryReport(graph, { ...options, block: await blockSize(runtime(), options.layout) });
-}
-
-type PlanOptions = MemoryOptions & { readonly block: number };
-
-function memoryReport(graph: Graph, options: PlanOptions): MemoryReport {
+export async function memoryOfModel(file: string, options: PlanOptions, context: OperationContext = {}): Promise<MemoryReport> {
   const { batch, budget, policy = 'auto' } = options;
-  const program = trainingProgram(graph, options, batch);
-  const all = MEMORY_POLICIES.map((name) => reportPolicy(program, name, budget));
+  const graph = await graphOf(file, options.plan);
+  const program = await programOf(graph, options);
+  const all: ReturnType<typeof reportPolicy>[] = [];
+  for (const name of MEMORY_POLICIES) {
+    await betweenPlans(context);
+    all.push(reportPolicy(program, name, budget));
+  }
+  const reports = all.map(({ report }) => report);
   const schedule = all.find(({ report }) => report.policy === policy)?.schedule;
-  const largest = budget !== undefined && (options.largestBatch || !schedule) ? largestBatch(graph, options, budget) : undefined;
-  const advice = schedule
-    ? undefined
-    : adviceFor(
-        all.map(({ report }) => report),
-        options,
-        largest ?? 0,
-      );
+  const largest =
+    budget !== undefined && (options.largestBatch ?? !schedule) ? await largestBatch(graph, options, budget, context) : undefined;
+  const advice = schedule ? undefined : adviceFor(reports, options, largest ?? 0);
   return {
     batch,
     ...(budget === undefined ? {} : { budget }),
@@ -42,22 +37,16 @@ function memoryReport(graph: Graph, options: PlanOptions): MemoryReport {
     operations: program.operations.length,
     pinnedBytes: program.storages.reduce((sum, { bytes, pinned }) => sum + (pinned ? bytes : 0), 0),
     seconds: iterationSeconds(program),
-    policies: all.map(({ report }) => report),
+    policies: reports,
     timeline: schedule ? layerTimeline(program, schedule) : [],
     ...(largest === undefined ? {} : { largestBatch: largest }),
     ...(advice === undefined ? {} : { advice }),
   };
 }
 
-function trainingProgram(graph: Graph, { optimiser = 'sgd', momentum = 0.9, block }: PlanOptions, batch: number): MemoryProgram {
-  const rule = optimiser === 'sgd' ? { kind: optimiser, momentum, weightDecay: 5e-4 } : { kind: optimiser, weightDecay: 5e-4 };
-  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule, block });
-  return lowerGraph(training.graph, { carry: carriedValues(training) }).program;
-}
-
-function fits(graph: Graph, options: PlanOptions, budget: number, batch: number): boolean {
+function fits(graph: Graph, options: PlanOptions, block: number, budget: number, batch: number): boolean {
   try {
-    planMemory(trainingProgram(graph, options, batch), options.policy ?? 'auto', budget);
+    planMemory(trainingProgram(graph, { ...options, batch }, block), options.policy ?? 'auto', budget);
     return true;
   } catch (error) {
     if (error instanceof BudgetTooSmall) return false;
@@ -66,12 +55,17 @@ function fits(graph: Graph, options: PlanOptions, budget: number, batch: number)
 }
 
 /** By doubling and bisection; 0 when not even one sample fits. */
-function largestBatch(graph: Graph, options: PlanOptions, budget: number): number {
+async function largestBatch(graph: Graph, options: PlanOptions, budget: number, context: OperationContext): Promise<number> {
+  const block = await blockSize(runtime(), options.layout);
+  const holds = async (batch: number): Promise<boolean> => {
+    await betweenPlans(context);
+    return fits(graph, options, block, budget, batch);
+  };
   let [low, high] = [0, 1];
-  while (high <= LARGEST_BATCH && fits(graph, options, budget, high)) [low, high] = [high, 2 * high];
+  while (high <= LARGEST_BATCH && (await holds(high))) [low, high] = [high, 2 * high];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if (fits(graph, options, budget, middle)) low = middle;
+    if (await holds(middle)) low = middle;
     else high = middle;
   }
   return low;

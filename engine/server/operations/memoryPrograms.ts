@@ -1,0 +1,58 @@
+import { stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { buildTrainingGraph, carriedValues } from '../../autodiff/trainingGraph';
+import type { MemoryOptions } from '../../contract/memory';
+import type { SurgeryPlan } from '../../contract/plan';
+import type { Graph } from '../../graph/graph';
+import { lowerGraph } from '../../memory/lowerGraph';
+import type { MemoryProgram } from '../../memory/program';
+import { blockSize } from '../../runtime/layout';
+import { loadModel } from './loadModel';
+import type { OperationContext } from './operation';
+import { runtime } from './runtime';
+
+export type ProgramOptions = Pick<MemoryOptions, 'batch' | 'optimiser' | 'momentum' | 'layout'>;
+
+/** Networks kept: a model before and after its surgery. */
+const KEPT = 2;
+const graphs = new Map<string, Promise<Graph>>();
+const programs = new WeakMap<Graph, Map<string, MemoryProgram>>();
+
+/** A network whose memory is looked at. Those asked for last stay, because one moves a budget many times over the same network. */
+export async function graphOf(file: string, plan?: SurgeryPlan): Promise<Graph> {
+  const version = await stat(file).then(
+    ({ mtimeMs, size }) => `${mtimeMs}:${size}`,
+    () => '',
+  );
+  const key = JSON.stringify([file, version, plan]);
+  const graph = graphs.get(key) ?? loadModel(file, plan).then((loaded) => loaded.graph);
+  graphs.delete(key);
+  graphs.set(key, graph);
+  graph.catch(() => graphs.delete(key));
+  for (const oldest of [...graphs.keys()].slice(0, -KEPT)) graphs.delete(oldest);
+  return graph;
+}
+
+/** A training step as the planner takes it; the last one of each network stays. */
+export async function programOf(graph: Graph, options: ProgramOptions): Promise<MemoryProgram> {
+  const block = await blockSize(runtime(), options.layout);
+  const { batch, optimiser, momentum } = options;
+  const key = JSON.stringify([batch, optimiser, momentum, block]);
+  const known = programs.get(graph)?.get(key);
+  if (known) return known;
+  const program = trainingProgram(graph, options, block);
+  programs.set(graph, new Map([[key, program]]));
+  return program;
+}
+
+export function trainingProgram(graph: Graph, { batch, optimiser = 'sgd', momentum = 0.9 }: ProgramOptions, block: number): MemoryProgram {
+  const rule = optimiser === 'sgd' ? { kind: optimiser, momentum, weightDecay: 5e-4 } : { kind: optimiser, weightDecay: 5e-4 };
+  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule, block });
+  return lowerGraph(training.graph, { carry: carriedValues(training) }).program;
+}
+
+/** Lets other requests in between two plans, and ends when the job is cancelled. */
+export async function betweenPlans({ signal }: OperationContext): Promise<void> {
+  await setImmediate();
+  signal?.throwIfAborted();
+}

@@ -1,0 +1,2 @@
+/** Samples in a step when a model is tuned from the editor. */
+export const TUNING_BATCH = 64;

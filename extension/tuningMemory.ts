@@ -1,0 +1,33 @@
+import * as vscode from 'vscode';
+import { formatBytes } from '../engine/contract/format';
+import type { TrainOptions } from '../engine/contract/protocol';
+import type { EngineClient } from './engineClient';
+import { memorySettings } from './memorySettings';
+import type { ModelDocument } from './modelDocument';
+
+type TuningMemory = Pick<TrainOptions, 'memoryBudget' | 'memoryPolicy'>;
+
+/**
+ * The memory budget that tuning a model has to keep by the settings. A budget that cannot be met is refused here, before anything is written or
+ * trained: the person is told the least that would do, and the answer is undefined.
+ */
+export async function tuningMemory(
+  model: ModelDocument,
+  engine: EngineClient,
+  options: Required<Pick<TrainOptions, 'batch' | 'layout'>>,
+): Promise<TuningMemory | undefined> {
+  const { budget, policy } = memorySettings(model.uri);
+  if (budget === undefined) return {};
+  const { basePath, plan } = model;
+  const request = { job: engine.newJob(), path: basePath, plan, ...options, budget, policy, largestBatch: false };
+  const { policies } = await engine.request('model/memory', request);
+  const own = policies.find((p) => p.policy === policy);
+  if (own?.feasible) return { memoryBudget: budget, memoryPolicy: policy };
+  const least = `policy ${policy} needs at least ${formatBytes(own?.floorBytes ?? 0)}${own?.floorLayer ? `, set by layer ${own.floorLayer}` : ''}`;
+  const message = `The memory budget of ${formatBytes(budget)} (scalpel.memoryBudget) cannot hold a training step: ${least}.`;
+  void vscode.window.showErrorMessage(message, 'Memory Timeline', 'Open Settings').then((chosen) => {
+    if (chosen === 'Memory Timeline') void vscode.commands.executeCommand('scalpel.memory', model.uri);
+    if (chosen === 'Open Settings') void vscode.commands.executeCommand('workbench.action.openSettings', 'scalpel.memoryBudget');
+  });
+  return undefined;
+}

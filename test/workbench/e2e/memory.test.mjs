@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { root } from '../../../tools/install.mjs';
+import { openBrowser, startServer } from '../workbench.mjs';
+
+const SAMPLE = 'shapes-resnet8.onnx';
+const shots = path.join(root, 'out/screenshots');
+
+describe('memory timeline in the workbench', () => {
+  let server;
+  let browser;
+  let page;
+  const file = () => path.join(server.workspace, SAMPLE);
+
+  before(async () => {
+    mkdirSync(shots, { recursive: true });
+    server = await startServer({ files: { 'model.py': path.join(root, 'sample/model.py') } });
+    browser = await openBrowser(process.env.CHROMIUM);
+    page = browser.page;
+    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
+    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').waitFor({ timeout: 90_000 });
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await shot(`failed-memory-${this.currentTest.title.replace(/\W+/g, '-')}`);
+  });
+
+  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
+  const memory = (...args) =>
+    JSON.parse(
+      execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), 'memory', file(), '--batch', '64', ...args, '--json'], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    );
+  const size = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const policyOf = (report, name) => report.policies.find((p) => p.policy === name);
+
+  async function startCommand(name) {
+    await page.keyboard.press('F1');
+    const input = page.locator('.quick-input-widget input.input');
+    await input.waitFor();
+    await input.fill(`>${name}`);
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor({ timeout: 30_000 });
+    await page.keyboard.press('Enter');
+  }
+
+  async function command(name) {
+    await startCommand(name);
+    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+  }
+
+  const webviewWith = async (selector) => {
+    const count = await page.locator('iframe.webview').count();
+    for (let i = 0; i < count; i++) {
+      const frame = page.frameLocator('iframe.webview').nth(i).frameLocator('iframe#active-frame');
+      const found = await frame
+        .locator(selector)
+        .count()
+        .catch(() => 0);
+      if (found > 0) return frame;
+    }
+    return undefined;
+  };
+
+  async function opened(selector) {
+    let frame;
+    await until(async () => (frame = await webviewWith(selector)) !== undefined, `a page with ${selector} is there`, 60_000);
+    return frame;
+  }
+
+  async function until(check, what, timeout = 30_000) {
+    const start = Date.now();
+    for (;;) {
+      if (await check()) return;
+      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  const timeline = () => opened('.timeline');
+  const idle = async (frame) => {
+    await until(async () => (await frame.locator('dd.estimate').count()) === 0, 'the figures are exact');
+    await until(async () => (await frame.locator('#page').getAttribute('aria-busy')) === 'false', 'nothing is computed');
+  };
+
+  async function setColours(colorScheme) {
+    await page.emulateMedia({ colorScheme });
+    const type = colorScheme === 'light' ? /(^| )vs( |$)/ : /vs-dark/;
+    await until(
+      async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
+      `the colours are ${colorScheme}`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  }
+
+  async function shotInColours(name) {
+    for (const colours of ['light', 'dark']) {
+      await setColours(colours);
+      await shot(`${name}-${colours}`);
+    }
+  }
+
+  it("shows where the peak is, with the engine's figures", async () => {
+    await command('Scalpel: Open Sample Model');
+    await opened('.layers tbody tr');
+    await page.locator('.editor-actions a[aria-label^="Memory Timeline"]').click();
+    const frame = await timeline();
+    await frame.locator('#peak').waitFor({ timeout: 60_000 });
+    await idle(frame);
+    const report = memory();
+    const auto = policyOf(report, 'auto');
+    const totals = report.timeline.map((point) => Object.values(point.bytes).reduce((a, b) => a + b, 0));
+    const peak = totals.indexOf(Math.max(...totals));
+    assert.equal(await frame.locator('#peak').innerText(), size(totals[peak]));
+    assert.match(
+      await frame.locator('.effect .was').first().innerText(),
+      new RegExp(`^${report.timeline[peak].layer}, ${report.timeline[peak].phase}`),
+    );
+    assert.equal(await frame.locator('#pool').innerText(), size(auto.poolBytes));
+    assert.equal(await frame.locator('#floor').innerText(), size(auto.floorBytes));
+    assert.equal(await frame.locator('.policies tbody tr').count(), 5);
+    const none = frame.locator('.policies tr[data-policy="none"]');
+    assert.match(await none.innerText(), new RegExp(size(policyOf(report, 'none').poolBytes).replace('.', '\\.')));
+    await frame.locator('.cost-chart path.series').first().waitFor({ timeout: 60_000 });
+    await shotInColours('memory');
+  });
+
+  it('tells the layer and the tensors of the step under the pointer', async () => {
+    const frame = await timeline();
+    const box = await frame.locator('.timeline .overlay').boundingBox();
+    await page.mouse.move(box.x + 46 + (box.width - 150) * 0.3, box.y + 200);
+    const tooltip = frame.locator('.timeline .tooltip');
+    await tooltip.locator('.row', { hasText: 'largest tensors alive' }).waitFor();
+    assert.match(await tooltip.innerText(), / · (forward|backward) · step \d+/);
+    assert.ok((await frame.locator('.tensors tr').count()) > 2);
+    await shot('memory-hover-dark');
+  });
+
+  it('costs more the lower the budget line is dragged, and refuses what is below the least', async () => {
+    const frame = await timeline();
+    const handle = frame.locator('.budget rect');
+    const drag = async (toY) => {
+      const box = await handle.boundingBox();
+      await page.mouse.move(box.x + 20, box.y + 17);
+      await page.mouse.down();
+      for (let i = 1; i <= 6; i++) await page.mouse.move(box.x + 20, box.y + 17 + ((toY - box.y - 17) * i) / 6);
+      await page.mouse.up();
+    };
+    const plot = await frame.locator('.timeline .overlay').boundingBox();
+    const bottom = plot.y + 302;
+    const handleBox = await handle.boundingBox();
+    const whole = policyOf(memory(), 'auto');
+    const at = (bytes) => bottom - ((bottom - handleBox.y - 17) * bytes) / whole.poolBytes;
+    await drag(at(0.8 * whole.poolBytes));
+    await idle(frame);
+    const budget = await frame.locator('#budget').evaluate((field) => field.value);
+    const report = memory('--budget', budget);
+    const auto = policyOf(report, 'auto');
+    assert.ok(auto.feasible && auto.trafficBytes > 0, budget);
+    assert.equal(await frame.locator('#traffic').innerText(), size(auto.trafficBytes));
+    assert.equal(await frame.locator('#added-time').innerText(), `${(100 * auto.extraFraction).toFixed(1)} %`);
+    assert.equal(await frame.locator('#recomputed').innerText(), String(auto.recomputations));
+    await shotInColours('memory-budget');
+    await page.setViewportSize({ width: 800, height: 900 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await shot('memory-narrow');
+    await page.setViewportSize({ width: 1400, height: 900 });
+    await frame.locator('.budget').focus();
+    await page.keyboard.press('Home');
+    await idle(frame);
+    assert.equal(await frame.locator('#budget').evaluate((field) => field.value), size(whole.floorBytes));
+    for (let i = 0; i < 2; i++) await page.keyboard.press('PageDown');
+    const notice = frame.locator('.notice.error');
+    await notice.waitFor();
+    assert.match(
+      await notice.innerText(),
+      new RegExp(`auto needs at least ${size(whole.floorBytes).replace('.', '\\.')}, set by ${whole.floorLayer}`),
+    );
+    assert.equal(await frame.locator('#traffic').innerText(), '–');
+    await until(async () => (await frame.locator('.timeline.dimmed').count()) === 1, 'the timeline is that of the least budget');
+    await shotInColours('memory-impossible');
+  });
+
+  it('finds the largest batch that a budget holds', async () => {
+    const frame = await timeline();
+    const field = frame.locator('#budget input');
+    await field.fill('20MiB');
+    await field.press('Enter');
+    await idle(frame);
+    await frame.locator('#largest-batch').click();
+    const { largestBatch } = memory('--budget', '20MiB', '--largest-batch');
+    await until(
+      async () => (await frame.locator('#batch').evaluate((f) => f.value)) === String(largestBatch),
+      `the batch is ${largestBatch}`,
+      60_000,
+    );
+    await until(async () => (await frame.locator('.timeline.dimmed').count()) === 0, 'the batch fits');
+  });
+
+  it('leads to the layer in the model and in the source', async () => {
+    let frame = await timeline();
+    await frame.locator('#go-to-source').click();
+    await page.locator('.tabs-container .tab.active', { hasText: 'model.py' }).waitFor({ timeout: 30_000 });
+    await command('Scalpel: Memory Timeline');
+    frame = await timeline();
+    const layer = await frame.locator('.layer-name').innerText();
+    await frame.locator('#show-in-model').click();
+    const model = await opened('.layers tbody tr');
+    await model.locator('tr.revealed').waitFor();
+    assert.equal(await model.locator('tr.revealed').getAttribute('data-layer'), layer);
+  });
+
+  it('writes the timeline as JSON and as a trace', async () => {
+    await command('Scalpel: Memory Timeline');
+    const frame = await timeline();
+    for (const [button, name] of [
+      ['#export-json', 'shapes-resnet8.memory.json'],
+      ['#export-trace', 'shapes-resnet8.memory-trace.json'],
+    ]) {
+      await frame.locator(button).click();
+      await page.locator('.quick-input-widget input.input').waitFor();
+      await page.keyboard.press('Enter');
+      const target = path.join(server.workspace, name);
+      await until(() => existsSync(target), `${name} is there`);
+      const written = JSON.parse(readFileSync(target, 'utf8'));
+      assert.ok((written.timeline ?? written.traceEvents).length > 20);
+    }
+  });
+
+  it('refuses to tune within a budget that cannot be met, before anything is written', async () => {
+    await command('Scalpel: Memory Timeline');
+    const frame = await timeline();
+    await frame.locator('#batch input').fill('64');
+    await frame.locator('#batch input').press('Enter');
+    await frame.locator('#budget input').fill('8MiB');
+    await frame.locator('#budget input').press('Enter');
+    await frame.locator('#use').click();
+    await frame.locator('.notice', { hasText: 'now runs within 8.0 MiB' }).waitFor();
+    await startCommand('Scalpel: Tune with Data');
+    await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
+    await page.keyboard.press('Enter');
+    const { floorBytes, floorLayer } = policyOf(memory('--budget', '8MiB'), 'auto');
+    const refusal = page
+      .locator('.notification-list-item', { hasText: `at least ${size(floorBytes)}, set by layer ${floorLayer}` })
+      .first();
+    await refusal.waitFor({ timeout: 30_000 });
+    assert.ok(!existsSync(path.join(server.workspace, 'shapes-resnet8-tuned.onnx')));
+    await shot('memory-refused-dark');
+    await refusal.locator('.monaco-button', { hasText: 'Memory Timeline' }).click();
+    await page.locator('.tabs-container .tab.active', { hasText: 'Memory' }).waitFor();
+  });
+});
