@@ -34,7 +34,8 @@ export function registerModelTools(engine: EngineClient, editors: ModelEditorPro
     tool('scalpel_inspect', 'Inspecting the model', async (target) => describeModel(await inspect(engine, target))),
     tool<ToolInput & { batch: number; budgetMiB?: number }>('scalpel_memory', 'Planning training memory', async (target, input) => {
       const budget = input.budgetMiB === undefined ? {} : { budget: input.budgetMiB * 2 ** 20 };
-      return describeMemory(await engine.request('model/memory', { path: target.path, batch: input.batch, ...budget }));
+      const request = { job: engine.newJob(), path: target.path, plan: target.document?.plan, batch: input.batch, ...budget };
+      return describeMemory(await engine.request('model/memory', request));
     }),
   ];
 }
