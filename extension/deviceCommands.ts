@@ -20,7 +20,7 @@ const storage = (context: vscode.ExtensionContext): string => path.join(context.
 
 /** What the settings tell the engine process. */
 export const engineEnvironment = (context: vscode.ExtensionContext): Readonly<Record<string, string>> => ({
-  [DEVICE_VARIABLE]: vscode.workspace.getConfiguration('scalpel').get('device', 'cpu'),
+  [DEVICE_VARIABLE]: vscode.workspace.getConfiguration('scalpel').get('device', 'auto'),
   [TENSORFLOW_VARIABLE]: storage(context),
 });
 

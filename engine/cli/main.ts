@@ -1,7 +1,9 @@
 import { Command, CommanderError, Option } from 'commander';
 import { version } from '../../package.json';
 import { DEVICE_CHOICES, type DeviceChoice } from '../contract/devices';
+import { knownDevice, measureInBackground } from '../server/operations/autoDevice';
 import { answerProbe } from '../server/operations/probeDevice';
+import { calibrated } from '../server/operations/calibration';
 import { chooseDevice } from '../server/operations/runtime';
 import { defineApply } from './commands/apply';
 import { defineCompare } from './commands/compare';
@@ -61,16 +63,22 @@ function addDevices(program: Command): void {
   for (const command of program.commands)
     if (!COMPUTE_NOTHING.has(command.name()))
       command.addOption(
-        new Option('--device <name>', 'what runs the network; auto measures once').choices([...DEVICE_CHOICES]).default('cpu'),
+        new Option('--device <name>', 'what runs the network; auto is the fastest, measured once')
+          .choices([...DEVICE_CHOICES])
+          .default('auto'),
       );
   program.hook('preAction', async (_program, command) => {
     const { device } = command.opts<{ device?: DeviceChoice }>();
-    if (device && device !== 'cpu') await chooseDevice(device, (message) => process.stderr.write(`${message}\n`));
+    if (!device) return;
+    const log = (message: string): void => void process.stderr.write(`${message}\n`);
+    // Who asked for no device does not wait for a measurement: it is made when the command has ended.
+    const isDefault = command.getOptionValueSource('device') === 'default';
+    await chooseDevice(isDefault ? knownDevice(log, () => process.once('exit', measureInBackground)) : device, log);
   });
 }
 
 async function start(): Promise<void> {
-  if (!(await answerProbe())) await main(process.argv);
+  if (!(await answerProbe(calibrated))) await main(process.argv);
 }
 
 void start();

@@ -1,9 +1,11 @@
 import { IPCMessageReader, IPCMessageWriter, type MessageConnection, ResponseError, createMessageConnection } from 'vscode-jsonrpc/node';
-import { DEVICE_CHOICES, DEVICE_VARIABLE, type DeviceChoice } from '../contract/devices';
+import { DEVICE_CHOICES, DEVICE_VARIABLE } from '../contract/devices';
 import type { EngineRequests } from '../contract/protocol';
 import { SurgeryError, type SurgeryErrorCode } from '../graph/errors';
 import { type Handlers, createHandlers } from './handlers';
 import { Jobs } from './jobs';
+import { knownDevice, measureInBackground } from './operations/autoDevice';
+import { calibrated } from './operations/calibration';
 import { answerProbe } from './operations/probeDevice';
 import { chooseDevice } from './operations/runtime';
 
@@ -17,7 +19,7 @@ function serve(): void {
   const jobs = new Jobs((progress) => void connection.sendNotification('job/progress', progress));
   const log = (level: 'info' | 'warn' | 'error', message: string): void =>
     void connection.sendNotification('engine/log', { level, message });
-  const ready = chooseDevice(deviceOf(process.env[DEVICE_VARIABLE]), (message) => log('info', message));
+  const ready = chooseForEngine((message) => log('info', message));
   register(
     connection,
     ready,
@@ -29,7 +31,11 @@ function serve(): void {
   connection.listen();
 }
 
-const deviceOf = (text: string | undefined): DeviceChoice => DEVICE_CHOICES.find((choice) => choice === text) ?? 'cpu';
+/** With `auto` nobody waits: requests are answered on the processor until it is known whether another device is faster. */
+async function chooseForEngine(log: (message: string) => void): Promise<void> {
+  const choice = DEVICE_CHOICES.find((known) => known === process.env[DEVICE_VARIABLE]) ?? 'auto';
+  await chooseDevice(choice === 'auto' ? knownDevice(log, measureInBackground) : choice, log);
+}
 
 /** Requests are answered once the device is chosen. */
 function register(connection: MessageConnection, ready: Promise<void>, handlers: Handlers): void {
@@ -51,6 +57,6 @@ function toResponseError(error: unknown): ResponseError<unknown> {
   return new ResponseError(APPLICATION_ERROR, known.message, data);
 }
 
-void answerProbe().then((probed) => {
+void answerProbe(calibrated).then((probed) => {
   if (!probed) serve();
 });

@@ -28,6 +28,7 @@ export class ScheduledGpuProgram implements Program, Resident {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly resident: Resident = this;
+  readonly inPlace = true;
   readonly #queue: RunQueue;
   readonly #carried: readonly string[];
   readonly #spilled = new Map<number, Tensor>();

@@ -45,6 +45,7 @@ export class ScheduledProgram implements Program, Resident {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly resident: Resident = this;
+  readonly inPlace = true;
   readonly #queue: RunQueue;
   readonly #pool: Buffer;
   readonly #base: bigint;

@@ -46,6 +46,9 @@ const CANDIDATES: readonly Candidate[] = [
   },
 ];
 
+/** Whether it computes with libtensorflow; the others are slower than the default runtime by their nature. */
+export const isNative = ({ package: name }: TensorFlowInstallation): boolean => name.startsWith('@tensorflow/tfjs-node');
+
 /** Folders whose node_modules may hold tfjs: the extension's storage, the working folder, NODE_PATH, and where Scalpel itself lies. */
 export function searchFolders(): string[] {
   const listed = (process.env.NODE_PATH ?? '').split(path.delimiter);

@@ -39,6 +39,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly resident: Resident = this;
+  readonly inPlace = true;
   readonly #queue: RunQueue;
   readonly #values: StorageValues;
   readonly #carried: readonly string[];

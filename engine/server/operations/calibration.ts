@@ -8,7 +8,7 @@ import { Random } from '../../graph/random';
 import { float32, int64 } from '../../graph/tensor';
 import { openRuntime } from '../../runtime/onnxruntime/openRuntime';
 import type { Runtime } from '../../runtime/runtime';
-import { findTensorFlow } from '../../runtime/tfjs/findTensorFlow';
+import { type TensorFlowInstallation, findTensorFlow, isNative } from '../../runtime/tfjs/findTensorFlow';
 import { openTensorFlow } from '../../runtime/tfjs/tfjsRuntime';
 import { Trainer } from '../../training/trainer';
 import { probeWebGpu } from './probeDevice';
@@ -32,23 +32,29 @@ const PATIENCE_MS = 10_000;
 
 /** The fastest device by a few training steps of a small ResNet, from the cache where nothing has changed. */
 export async function calibrated(again = false): Promise<Calibration> {
-  const key = JSON.stringify([version, os.cpus()[0]?.model, os.cpus().length, findTensorFlow(), process.env.VK_ICD_FILENAMES ?? '']);
-  const cached = again ? undefined : readCache();
-  if (cached?.key === key) return cached;
-  const times = await measure();
+  const known = again ? undefined : knownCalibration();
+  if (known) return known;
+  const times = await measure(again ? findTensorFlow() : findTensorFlow().filter(isNative));
   const [id] = Object.entries(times).reduce((a, b) => (b[1] < a[1] ? b : a));
   const list = Object.entries(times).map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`);
   const summary = `--device auto uses ${id}: ${list.join(', ')} for a training step of ResNet-8, batch ${BATCH} (measured once, kept in ${cacheFile()})`;
-  const result: Cached = { key, id: id as DeviceChoice, times, summary };
-  writeCache(result);
-  return result;
+  return keepCalibration({ id: id as DeviceChoice, times, summary });
 }
 
-async function measure(): Promise<Record<string, number>> {
+/** What was measured before, if that still holds here. */
+export function knownCalibration(): Calibration | undefined {
+  const cached = readCache();
+  return cached?.key === presentKey() ? cached : undefined;
+}
+
+const presentKey = (): string =>
+  JSON.stringify([version, os.cpus()[0]?.model, os.cpus().length, findTensorFlow(), process.env.VK_ICD_FILENAMES ?? '']);
+
+async function measure(installations: readonly TensorFlowInstallation[]): Promise<Record<string, number>> {
   const times: Record<string, number> = { cpu: await stepTime(openRuntime(), 'cpu') };
   const attempts: [string, () => Promise<number>][] = [
     ['webgpu', () => probeWebGpu().then(() => stepTime(openRuntime(), 'webgpu'))],
-    ['tensorflow', async () => stepTime(await openTensorFlow())],
+    ['tensorflow', async () => stepTime(await openTensorFlow(installations))],
   ];
   for (const [id, attempt] of attempts)
     try {
@@ -96,13 +102,14 @@ function readCache(): Cached | undefined {
   }
 }
 
-/** A cache that cannot be written costs a measurement the next time, nothing else. */
-function writeCache(result: Cached): void {
+/** Keeps a measurement for later commands. A cache that cannot be written costs a measurement the next time, nothing else. */
+export function keepCalibration(calibration: Calibration): Calibration {
   try {
     mkdirSync(path.dirname(cacheFile()), { recursive: true });
-    writeFileSync(`${cacheFile()}.${process.pid}`, JSON.stringify(result, undefined, 2));
+    writeFileSync(`${cacheFile()}.${process.pid}`, JSON.stringify({ ...calibration, key: presentKey() }, undefined, 2));
     renameSync(`${cacheFile()}.${process.pid}`, cacheFile());
   } catch {
-    return;
+    // Told above.
   }
+  return calibration;
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import os from 'node:os';
 import { promisify } from 'node:util';
 import { SurgeryError } from '../../graph/errors';
 import { GraphBuilder } from '../../ops/graphBuilder';
@@ -27,11 +28,20 @@ export async function probeWebGpu(): Promise<void> {
   }
 }
 
-/** The other side of `probeWebGpu`: ends the process with 0 where a product on the device comes out right. Returns false when none was asked for. */
-export async function answerProbe(): Promise<boolean> {
-  if (process.env[PROBE_VARIABLE] !== 'webgpu') return false;
+/**
+ * What a process does that was started to try devices: ends with 0 where a product on WebGPU comes out right, or where `calibrate` succeeds.
+ * Returns false when nothing was asked for.
+ */
+export async function answerProbe(calibrate: () => Promise<unknown>): Promise<boolean> {
+  const asked = process.env[PROBE_VARIABLE];
+  if (asked !== 'webgpu' && asked !== 'calibrate') return false;
   try {
-    await tryProduct();
+    if (asked === 'calibrate') {
+      // What this process starts has questions of its own.
+      process.env[PROBE_VARIABLE] = '';
+      os.setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
+      await calibrate();
+    } else await tryProduct();
     process.exit(0);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

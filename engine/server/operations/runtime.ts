@@ -3,7 +3,7 @@ import { DeviceRuntime } from '../../runtime/deviceRuntime';
 import { openRuntime } from '../../runtime/onnxruntime/openRuntime';
 import type { Runtime } from '../../runtime/runtime';
 import { openTensorFlow } from '../../runtime/tfjs/tfjsRuntime';
-import { calibrated } from './calibration';
+import { measuredDevice } from './autoDevice';
 import { probeWebGpu } from './probeDevice';
 
 type Log = (message: string) => void;
@@ -35,22 +35,21 @@ async function open(choice: DeviceChoice, log: Log): Promise<Runtime | undefined
       return undefined;
     case 'webgpu':
       await probeWebGpu();
-      return new DeviceRuntime(processorRuntime(), 'webgpu', log);
+      return new DeviceRuntime(processorRuntime(), 'webgpu', processorRuntime(), log);
     case 'cuda':
       throw new Error(NO_CUDA);
     case 'tensorflow':
       return opened(await openTensorFlow(), log);
     case 'auto': {
-      const { id, summary } = await calibrated();
-      log(summary);
-      return id === 'cpu' || id === 'auto' ? undefined : open(id, log);
+      const id = await measuredDevice(log);
+      return id === 'auto' ? undefined : open(id, log);
     }
   }
 }
 
 function opened(tensorFlow: Runtime, log: Log): Runtime {
   log(`TensorFlow: ${tensorFlow.devices[0]?.description ?? tensorFlow.name}`);
-  return tensorFlow;
+  return new DeviceRuntime(tensorFlow, 'tensorflow', processorRuntime(), log);
 }
 
 export const NO_CUDA =
