@@ -1,7 +1,6 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Criterion } from '../engine/contract/models';
-import type { PlanOperation } from '../engine/contract/plan';
 import { convertToOnnx } from './convert';
 import type { EngineClient } from './engineClient';
 import { formatBytes, formatCount } from '../engine/contract/format';
@@ -9,7 +8,7 @@ import type { ModelDocument } from './modelDocument';
 import { type ModelEditorProvider, computeImportance, dataFor } from './modelEditor';
 import { openNoisePage } from './noisePage';
 import { plannedNoise } from './noisePlan';
-import type { PlanTree } from './planTree';
+import type { OperationNode, PlanTree } from './planTree';
 import type { Run, Runs } from './runs';
 import { openSample } from './sample';
 import { TUNING_BATCH } from './tuning';
@@ -61,7 +60,7 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
       return Promise.resolve();
     }),
     command('convert', (source?: vscode.Uri) => convertToOnnx(engine, source)),
-    command('removeOperation', (operation: PlanOperation) => plan.remove(operation)),
+    command('removeOperation', ({ operation }: OperationNode) => plan.remove(operation.id)),
     command('cancelRun', (run?: Run) => (run ? engine.cancel(run.job) : runs.running().forEach((r) => engine.cancel(r.job)))),
     command('restartEngine', () => engine.restart()),
   ];

@@ -25,7 +25,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const editors = new ModelEditorProvider(context, engine, runs);
   const models = new ModelsTree(engine);
   const ranks = new RankResults(engine);
-  const plan = new PlanTree(editors);
+  const plan = new PlanTree(editors, engine);
   const sources = new SourceModels(dist, editors);
   const lenses = new LayerLenses(editors, sources);
   const stopped = engine.onStopped(

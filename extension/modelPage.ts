@@ -134,10 +134,16 @@ class ModelPage {
 
   private async measureSensitivity(onJob: (job: string) => void): Promise<void> {
     const { document, criterion, data } = this;
-    const { operations } = document;
+    const { operations, importance } = document;
     const request = (job: string): Promise<SensitivityReport> => {
       onJob(job);
-      return this.parts.engine.request('model/sensitivity', { job, ...this.model, criterion, data });
+      return this.parts.engine.request('model/sensitivity', {
+        job,
+        ...this.model,
+        criterion: importance?.criterion ?? criterion,
+        data,
+        importance,
+      });
     };
     const describe = ({ groups, samples }: SensitivityReport): string => `${groups.length} groups on ${samples} held-out samples`;
     const report = await this.parts.runs.run('Sensitivity', document.file, request, describe);

@@ -36,6 +36,8 @@ export interface PruneOperation extends OperationBase {
     readonly weights?: readonly string[];
     readonly channels: number;
     readonly keep: readonly number[];
+    /** False where the group keeps all its channels after all; it stays in the plan to be switched on again. */
+    readonly enabled?: boolean;
   }[];
 }
 

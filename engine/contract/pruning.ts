@@ -43,7 +43,21 @@ export interface CostCurve {
   readonly parameters: readonly number[];
 }
 
+export interface CostChange {
+  readonly macs: number;
+  readonly parameters: number;
+}
+
+/** What each enabled prune operation of a plan takes away, and what each group in it takes while the others stay cut. */
+export type PlanEffects = readonly (CostChange & {
+  readonly operation: string;
+  /** Of the network before the operation. */
+  readonly whole: CostChange;
+  readonly groups: readonly (CostChange & { readonly group: string })[];
+})[];
+
 export interface GroupRequests {
+  'plan/effects': { params: { path: string; plan: SurgeryPlan }; result: PlanEffects };
   /** Totals at about so many places of the order (64 when left out), for a threshold that moves without asking. */
   'plan/costCurve': {
     params: { path: string; plan?: SurgeryPlan; importance: ImportanceReport; locked?: readonly string[]; points?: number };
@@ -56,6 +70,8 @@ export interface GroupRequests {
       path: string;
       plan?: SurgeryPlan;
       criterion: Criterion;
+      /** Scores that are known already; computed by the criterion when left out. */
+      importance?: ImportanceReport;
       /** Ids of groups; all when left out. */
       groups?: readonly string[];
       /** Fractions that are cut; 0.1 to 0.9 when left out. */

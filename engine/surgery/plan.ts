@@ -83,16 +83,18 @@ export async function applyOperations(
 
 export function selectionOf(network: PrunableNetwork, operation: PruneOperation): Selection {
   return new Map(
-    operation.groups.map(({ group, channels, keep }) => {
-      const found = network.groups.find((g) => g.id === group);
-      if (!found) throw new SurgeryError('option-invalid', `Operation ${operation.id}: the network has no prunable group ${group}`);
-      if (found.channels.length !== channels)
-        throw new SurgeryError(
-          'option-invalid',
-          `Operation ${operation.id}: group ${group} has ${found.channels.length} channels where the plan expects ${channels}`,
-        );
-      return [group, keep];
-    }),
+    operation.groups
+      .filter((g) => g.enabled !== false)
+      .map(({ group, channels, keep }) => {
+        const found = network.groups.find((g) => g.id === group);
+        if (!found) throw new SurgeryError('option-invalid', `Operation ${operation.id}: the network has no prunable group ${group}`);
+        if (found.channels.length !== channels)
+          throw new SurgeryError(
+            'option-invalid',
+            `Operation ${operation.id}: group ${group} has ${found.channels.length} channels where the plan expects ${channels}`,
+          );
+        return [group, keep];
+      }),
   );
 }
 

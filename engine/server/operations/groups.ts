@@ -41,6 +41,7 @@ export async function costCurveOf(
 export interface SensitivityFlags extends DataFlags {
   readonly plan?: SurgeryPlan;
   readonly criterion: Criterion;
+  readonly importance?: ImportanceReport;
   readonly groups?: readonly string[];
   readonly fractions?: readonly number[];
   readonly samples?: number;
@@ -58,7 +59,6 @@ export async function measureSensitivity(
   const { criterion, samples = 100, fractions = FRACTIONS, threads } = options;
   const network = findChannelGroups((await loadModel(file, options.plan)).graph);
   const groups = options.groups ? options.groups.map((name) => findGroup(network, name)) : network.groups;
-  const scored = await scoreNetwork(network, options, context);
   const data = await openData(options);
   let held: Batch | undefined;
   for await (const batch of testBatches(data, options, Math.min(samples, data.test.count)).batches) {
@@ -66,7 +66,9 @@ export async function measureSensitivity(
     break;
   }
   if (!held) throw new SurgeryError('data-malformed', 'The data has no held-out samples');
-  const scores = new Map(scored.groups.map((g) => [g.group, g.scores]));
+  const scores = options.importance
+    ? new Map(options.importance.groups.map((g) => [g.id, g.scores]))
+    : new Map((await scoreNetwork(network, options, context)).groups.map((g) => [g.group, g.scores]));
   const { whole, curves } = await sensitivity(runtime(), network, groups, scores, held, {
     fractions,
     threads,

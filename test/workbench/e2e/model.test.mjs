@@ -223,6 +223,32 @@ describe('the sample in the workbench', () => {
     await until(async () => (await figure('MACs').innerText()) === cut, 'redo cuts again');
   });
 
+  it('keeps the filters of a group whose box in the surgery plan is cleared, with all its layers', async () => {
+    const cut = await figure('MACs').innerText();
+    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    const row = (text) => page.locator('.monaco-list-row', { hasText: text }).first();
+    await row('Prune').waitFor();
+    await row('Prune').locator('.monaco-tl-twistie').click();
+    const group = row('2 layers');
+    await group.waitFor();
+    assert.match(await group.innerText(), /\d+ → \d+ · 2 layers · −\d+\.\d % MACs/);
+    await group.locator('.monaco-tl-twistie').click();
+    const boxes = page.locator('.monaco-list-row[aria-level="3"] .monaco-checkbox');
+    await until(async () => (await boxes.count()) === 2, 'both layers are there');
+    await boxes.last().click();
+    await until(async () => (await figure('MACs').innerText()) !== cut, 'the group is whole again');
+    await until(async () => (await row('keeps all').count()) === 1, 'the plan says so');
+    await until(
+      async () => (await page.locator('.monaco-list-row[aria-level="3"] .monaco-checkbox.checked').count()) === 0,
+      'coupled layers go together',
+    );
+    await shotInColours('plan');
+    await page.locator('.tabs-container .tab', { hasText: SAMPLE }).click();
+    await page.keyboard.press('Control+z');
+    await until(async () => (await figure('MACs').innerText()) === cut, 'undo cuts it again');
+    await page.keyboard.press('Control+Shift+E');
+  });
+
   it('saves a smaller file that evaluates as its plan did, and opens it again', async () => {
     const before = statSync(file()).size;
     await webview().locator('h1').click();
