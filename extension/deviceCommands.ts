@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { DEVICE_VARIABLE, type DeviceReport, TENSORFLOW_VARIABLE } from '../engine/contract/devices';
 import type { EngineClient } from './engineClient';
+import { npmInstall } from './npmInstall';
 import type { Runs } from './runs';
 
 const VERSION = '4.22.0';
@@ -73,7 +73,11 @@ async function installTensorFlow(context: vscode.ExtensionContext, engine: Engin
   await mkdir(folder, { recursive: true });
   const title = `Installing ${chosen.label} into the extension's storage`;
   const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
-  await vscode.window.withProgress(options, (progress, token) => npmInstall(`${chosen.label}@${VERSION}`, folder, progress, token));
+  await vscode.window.withProgress(options, (progress, token) => {
+    const cancelled = new AbortController();
+    token.onCancellationRequested(() => cancelled.abort());
+    return npmInstall(`${chosen.label}@${VERSION}`, folder, (message) => progress.report({ message }), cancelled.signal);
+  });
   engine.restart();
   const { devices } = await engine.request('engine/info', {});
   const device = devices.find(({ id }) => id === 'tensorflow');
@@ -81,41 +85,4 @@ async function installTensorFlow(context: vscode.ExtensionContext, engine: Engin
     throw new Error(`${chosen.label} was installed but is not found: ${device?.unavailable ?? ''}`);
   const use = await vscode.window.showInformationMessage(`Installed: ${device.description}`, 'Use It');
   if (use) await vscode.workspace.getConfiguration('scalpel').update('device', 'tensorflow', vscode.ConfigurationTarget.Global);
-}
-
-function npmInstall(
-  what: string,
-  folder: string,
-  progress: vscode.Progress<{ message: string }>,
-  token: vscode.CancellationToken,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const shell = process.platform === 'win32';
-    const child = spawn('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, what], { cwd: folder, shell });
-    let output = '';
-    const read = (chunk: Buffer): void => {
-      output += chunk.toString();
-      const line = output.trimEnd().split('\n').at(-1);
-      if (line) progress.report({ message: line.slice(0, 120) });
-    };
-    child.stdout.on('data', read);
-    child.stderr.on('data', read);
-    const cancel = token.onCancellationRequested(() => child.kill());
-    child.once('error', () => reject(new Error(`npm was not found; install Node, or run "npm install ${what}" in ${folder} yourself`)));
-    child.once('close', (code) => {
-      cancel.dispose();
-      if (code === 0) resolve();
-      else reject(new Error(token.isCancellationRequested ? 'The installation was cancelled' : installError(output, what, folder)));
-    });
-  });
-}
-
-const OFFLINE = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|network/i;
-
-/** The reason in one or two sentences. */
-function installError(output: string, what: string, folder: string): string {
-  if (OFFLINE.test(output))
-    return `${what} cannot be downloaded: there is no network, or it is blocked (npm's registry and storage.googleapis.com are needed). On a machine with a network run "npm install ${what}" and copy its node_modules folder into ${folder}.`;
-  const reason = output.split('\n').find((line) => /npm (error|ERR!)/.test(line) && !/code|path|command/.test(line));
-  return `${what} could not be installed: ${reason?.trim() ?? 'npm failed'}. "npm install ${what}" in ${folder} shows everything.`;
 }
