@@ -15,7 +15,12 @@ export interface ConformanceCase {
   /** Undefined where a value is no tensor (a sequence or an optional). */
   readonly inputs: readonly (Tensor | undefined)[];
   readonly outputs: readonly (Tensor | undefined)[];
+  /** How far an output may be from its expected value, beside 1e-4 of that. */
+  readonly absolute: number;
 }
+
+/** Cases whose expected values ONNX states to four digits. */
+const ROUNDED = new Set(['test_averagepool_2d_ceil_last_window_starts_on_pad']);
 
 /** The operator tests of ONNX, or none where they are not. */
 export function conformanceCases(): ConformanceCase[] {
@@ -38,6 +43,7 @@ export function conformanceCases(): ConformanceCase[] {
       model: files.get(model) ?? new Uint8Array(),
       inputs: read('input'),
       outputs: read('output'),
+      absolute: ROUNDED.has(path.posix.basename(folder)) ? 1e-4 : 1e-6,
     };
   });
 }
@@ -59,13 +65,13 @@ export function feedsOf({ inputs }: ConformanceCase, names: readonly string[]): 
   return new Map(names.flatMap((name, i) => (inputs[i] ? [[name, inputs[i]] as const] : [])));
 }
 
-/** Equal but for rounding; NaN equals only NaN. */
-export function assertSame(actual: Tensor | undefined, expected: Tensor): void {
+/** Equal but for 1e-4 of the expected value and `absolute`; NaN equals only NaN. */
+export function assertSame(actual: Tensor | undefined, expected: Tensor, absolute: number): void {
   assert.deepEqual(actual?.dims, expected.dims);
   for (let i = 0; i < expected.data.length; i++) {
     const [a, e] = [Number(actual.data[i]), Number(expected.data[i])];
     assert.ok(
-      a === e || (Number.isNaN(a) && Number.isNaN(e)) || Math.abs(a - e) <= 1e-3 * Math.abs(e) + 1e-5,
+      a === e || (Number.isNaN(a) && Number.isNaN(e)) || Math.abs(a - e) <= 1e-4 * Math.abs(e) + absolute,
       `element ${i} is ${a}, not ${e}`,
     );
   }

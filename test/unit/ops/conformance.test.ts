@@ -53,7 +53,7 @@ if (cases.length > 0)
           );
           graph.outputs.forEach(({ name }, i) => {
             const expected = c.outputs[i];
-            if (expected) assertSame(result.get(name), expected);
+            if (expected) assertSame(result.get(name), expected, c.absolute);
           });
         } finally {
           program.dispose();

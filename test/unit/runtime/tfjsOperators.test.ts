@@ -39,7 +39,7 @@ describe('the TensorFlow runtime', () => {
         );
         graph.outputs.forEach(({ name }, i) => {
           const expected = c.outputs[i];
-          if (expected) assertSame(result.get(name), expected);
+          if (expected) assertSame(result.get(name), expected, c.absolute);
         });
       } finally {
         program.dispose();
