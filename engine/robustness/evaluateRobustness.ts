@@ -30,9 +30,9 @@ export async function evaluateRobustness(
   const clean = new Tally();
   const tallies = attacks.map((settings) => ({ settings, tally: new Tally(), random: new Random(options.seed) }));
   try {
-    for await (const { x, y } of batches) {
-      const victim = victims.facing(y);
-      const values = space.fromNetwork(x.data as Float32Array);
+    for await (const batch of batches) {
+      const victim = victims.facing(batch);
+      const values = space.fromNetwork(batch.x.data as Float32Array);
       clean.add(await victim.judge(values));
       for (const { settings, tally, random } of tallies) tally.add(await attackBatch(victim, values, space, settings, random));
       options.onBatch?.(clean.count);

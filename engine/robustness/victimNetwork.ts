@@ -2,7 +2,7 @@ import { type TrainingGraph, buildTrainingGraph } from '../autodiff/trainingGrap
 import type { Graph } from '../graph/graph';
 import { type Tensor, elementCount, int64 } from '../graph/tensor';
 import type { Program, Runtime } from '../runtime/runtime';
-import { crossEntropy } from '../training/evaluate';
+import { type Batch, crossEntropy, lengthsOf } from '../training/evaluate';
 import type { Judgement, Victim } from './attack';
 import type { PixelSpace } from './pixelSpace';
 
@@ -29,18 +29,18 @@ export class VictimNetwork {
     return new VictimNetwork(space, await compiled(false), await compiled(true), options);
   }
 
-  /** The network facing the samples of one batch with these labels. */
-  facing(labels: Tensor): Victim {
+  /** The network facing the samples of one batch with these labels, and with these lengths where they are sequences. */
+  facing({ y: labels, lengths }: Pick<Batch, 'y' | 'lengths'>): Victim {
     const y = Array.from(labels.data as BigInt64Array, Number);
     return {
       gradient: async (values) => {
         const { graph } = this.backward;
-        const gradient = (await this.run(this.backward, values, y)).get(graph.gradients.get(graph.x) ?? '');
+        const gradient = (await this.run(this.backward, values, y, lengths)).get(graph.gradients.get(graph.x) ?? '');
         return this.space.gradient((gradient?.data as Float32Array).subarray(0, values.length));
       },
       judge: async (values) => {
         const { graph } = this.forward;
-        const logits = (await this.run(this.forward, values, y)).get(graph.logits)?.data as Float32Array;
+        const logits = (await this.run(this.forward, values, y, lengths)).get(graph.logits)?.data as Float32Array;
         return judge(logits, logits.length / graph.batch, y);
       },
     };
@@ -56,6 +56,7 @@ export class VictimNetwork {
     { graph, program }: { graph: TrainingGraph; program: Program },
     values: Float32Array,
     labels: readonly number[],
+    lengths: Tensor | undefined,
   ): Promise<Map<string, Tensor>> {
     const dims = graph.graph.inputs.find((input) => input.name === graph.x)?.shape as readonly number[];
     const data = new Float32Array(elementCount(dims));
@@ -64,13 +65,13 @@ export class VictimNetwork {
       [graph.batch],
       Array.from({ length: graph.batch }, (_, i) => labels[i] ?? 0),
     );
-    return program.run(
-      new Map<string, Tensor>([
-        [graph.x, { type: 'float32', dims, data }],
-        [graph.y, y],
-      ]),
-      { signal: this.options.signal },
-    );
+    const x: Tensor = { type: 'float32', dims, data };
+    const feeds = new Map([
+      [graph.x, x],
+      [graph.y, y],
+    ]);
+    if (graph.lengths) feeds.set(graph.lengths.name, lengthsOf(graph.lengths, x, lengths));
+    return program.run(feeds, { signal: this.options.signal });
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import fc from 'fast-check';
+import { createModel } from '../../../engine/architectures/createModel';
 import type { Attack, AttackNorm, AttackResult } from '../../../engine/contract/robustness';
 import { readNpz } from '../../../engine/formats/npy/npz';
 import { readOnnx } from '../../../engine/formats/onnx/readOnnx';
@@ -13,6 +14,7 @@ import { maskedGradients } from '../../../engine/robustness/maskedGradients';
 import { PixelSpace } from '../../../engine/robustness/pixelSpace';
 import { VictimNetwork } from '../../../engine/robustness/victimNetwork';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
+import { type Batch, evaluate } from '../../../engine/training/evaluate';
 import { assertClose } from '../../support/close';
 
 const fixtures = path.join(__dirname, '../../fixtures/attacks');
@@ -51,7 +53,7 @@ describe('robustness', () => {
       it(`loses as much as in PyTorch: ${name}`, async () => {
         const size = 0.25 * Number(epsilon);
         const found = await attackBatch(
-          victims.facing(y),
+          victims.facing({ y }),
           values,
           space,
           settings(attack, norm, Number(epsilon), { stepSize: size }),
@@ -62,7 +64,7 @@ describe('robustness', () => {
     }
 
     it('is hurt by PGD no less with more restarts, and by radius zero not at all', async () => {
-      const victim = victims.facing(y);
+      const victim = victims.facing({ y });
       const clean = await victim.judge(values);
       const lossOf = async (more: Partial<AttackSettings>, epsilon = 0.05): Promise<Float64Array> =>
         (await attackBatch(victim, values, space, settings('pgd', 'linf', epsilon, more), new Random(3))).loss;
@@ -137,4 +139,31 @@ describe('robustness', () => {
     assert.match(maskedGradients(0.9, [result('fgsm', 0.5), result('random', 0.45)]).join(), /Random noise leaves 45.00 %/);
     assert.match(maskedGradients(0.9, [result('pgd', 0.3), result('pgd', 0.4, 0.2)]).join(), /more correct at epsilon 0.2/);
   });
+
+  it('attacks sequences within their lengths', async () => {
+    const lstm = createModel('lstm', { input: [6, 3], classes: 4, hidden: 8, lengths: true, seed: 3 });
+    const random = new Random(5);
+    const x = float32(
+      [8, 6, 3],
+      Float32Array.from({ length: 144 }, () => random.normal()),
+    );
+    const y = int64([8], [0, 1, 2, 3, 0, 1, 2, 3]);
+    const batch = { x, y, lengths: { type: 'int32', dims: [8], data: Int32Array.of(1, 2, 3, 4, 5, 6, 2, 3) } } as const;
+    const plain = new PixelSpace({ mean: [0], std: [1], sampleShape: [6, 3], channelAxis: 'last' });
+    const attacks = [settings('fgsm', 'linf', 0.5), settings('pgd', 'linf', 0.5)];
+    const attack = (batches: Batch[]) => evaluateRobustness(runtime, lstm, inTurn(batches), plain, attacks, { batch: 8, seed: 1 });
+    const report = await attack([batch]);
+    assert.ok(Math.abs(report.loss - (await evaluate(runtime, lstm, [batch])).loss) < 1e-5);
+    for (const { loss } of report.attacks) assert.ok(loss > report.loss + 0.01, `${loss} against ${report.loss}`);
+    const changed = {
+      ...x,
+      data: x.data.map((v, i) => (Math.floor((i % 18) / 3) < (batch.lengths.data[Math.floor(i / 18)] ?? 0) ? v : v + 9)),
+    };
+    assert.deepEqual(await attack([{ ...batch, x: changed }]), report, 'what lies behind the end matters');
+    assert.notEqual((await attack([{ x, y }])).loss, report.loss);
+  });
 });
+
+async function* inTurn(batches: readonly Batch[]): AsyncGenerator<Batch> {
+  for (const batch of batches) yield await Promise.resolve(batch);
+}
