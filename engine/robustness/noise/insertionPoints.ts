@@ -22,11 +22,13 @@ const ACTIVATIONS = new Set([
 ]);
 const NORMALISATIONS = new Set(['BatchNormalization', 'InstanceNormalization', 'LayerNormalization', 'GroupNormalization']);
 const LINEAR = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
+/** Steps between the products of a decomposed layer and its output. */
+const MOVEMENTS = new Set(['Reshape', 'Transpose', 'Flatten', 'Squeeze', 'Unsqueeze']);
 
 /**
  * Where noise goes by itself: after a normalisation that an activation follows, as in the official code of the Adversarial
  * Noise Layer (`conv -> bn -> adv -> relu`), and after a convolution or linear layer whose activation follows at once. A bias or
- * a gate in between belongs to the layer.
+ * a gate in between belongs to the layer, and so do the movements of a layer in block-term form.
  */
 export function insertionPoints(graph: Graph): Site[] {
   const consumers = consumersOf(graph);
@@ -34,6 +36,7 @@ export function insertionPoints(graph: Graph): Site[] {
   const feedsActivation = (node: Node): boolean =>
     (consumers.get(node.outputs[0] ?? '') ?? []).some((reader) => reader.domain === '' && ACTIVATIONS.has(reader.op));
   const isLayer = (node: Node | undefined): boolean => {
+    if (node && MOVEMENTS.has(node.op)) return isLayer(producers.get(node.inputs[0] ?? ''));
     if (node?.op !== 'Add' && node?.op !== 'Mul') return node !== undefined && (NORMALISATIONS.has(node.op) || LINEAR.has(node.op));
     const [computed, ...others] = node.inputs.filter((name) => !graph.initializers.has(name));
     return node.inputs.length === 2 && others.length === 0 && computed !== undefined && isLayer(producers.get(computed));
