@@ -18,6 +18,8 @@ export interface AttackOptions {
   /** Random starts of pgd; a sample counts as correct when it withstands all. */
   readonly restarts?: number;
   readonly seed?: number;
+  /** Bytes of a pool that the passes of the network keep within. */
+  readonly memoryBudget?: number;
   /** Least and largest value that the data can take, in the units of epsilon; what 8-bit images can hold when left out, no bounds otherwise. */
   readonly range?: readonly [number, number];
 }

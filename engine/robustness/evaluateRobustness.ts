@@ -2,7 +2,7 @@ import type { AttackResult, RobustnessReport } from '../contract/robustness';
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { Random } from '../graph/random';
-import type { Runtime } from '../runtime/runtime';
+import type { MemoryOptions, Runtime } from '../runtime/runtime';
 import type { Batch } from '../training/evaluate';
 import { type AttackSettings, type Judgement, attackBatch } from './attack';
 import { maskedGradients } from './maskedGradients';
@@ -13,6 +13,7 @@ export interface RobustnessOptions {
   readonly batch: number;
   readonly seed: number;
   readonly threads?: number;
+  readonly memory?: MemoryOptions;
   readonly signal?: AbortSignal;
   onBatch?(done: number): void;
 }

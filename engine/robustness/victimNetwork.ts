@@ -1,7 +1,7 @@
 import { type TrainingGraph, buildTrainingGraph } from '../autodiff/trainingGraph';
 import type { Graph } from '../graph/graph';
 import { type Tensor, elementCount, int64 } from '../graph/tensor';
-import type { Program, Runtime } from '../runtime/runtime';
+import type { MemoryOptions, Program, Runtime } from '../runtime/runtime';
 import { type Batch, crossEntropy, lengthsOf } from '../training/evaluate';
 import type { Judgement, Victim } from './attack';
 import type { PixelSpace } from './pixelSpace';
@@ -20,11 +20,11 @@ export class VictimNetwork {
     runtime: Runtime,
     network: Graph,
     space: PixelSpace,
-    options: { readonly batch: number; readonly threads?: number; readonly signal?: AbortSignal },
+    options: { readonly batch: number; readonly threads?: number; readonly memory?: MemoryOptions; readonly signal?: AbortSignal },
   ): Promise<VictimNetwork> {
     const compiled = async (inputGradient: boolean) => {
       const graph = buildTrainingGraph(network, { batch: options.batch, training: false, parameters: [], inputGradient });
-      return { graph, program: await runtime.compile(graph.graph, { threads: options.threads }) };
+      return { graph, program: await runtime.compile(graph.graph, { threads: options.threads, memory: options.memory }) };
     };
     return new VictimNetwork(space, await compiled(false), await compiled(true), options);
   }

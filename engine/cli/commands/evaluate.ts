@@ -4,7 +4,17 @@ import { SurgeryError } from '../../graph/errors';
 import { evaluateModel } from '../../server/operations/evaluate';
 import { evaluateUnderAttack } from '../../server/operations/robustness';
 import { runCommand } from '../io';
-import { type DataFlags, type JsonOption, addDataOptions, addJson, integer, nonNegative, numberList, positiveInteger } from '../options';
+import {
+  type DataFlags,
+  type JsonOption,
+  addDataOptions,
+  addJson,
+  byteCount,
+  integer,
+  nonNegative,
+  numberList,
+  positiveInteger,
+} from '../options';
 import { formatPercent, formatTable } from '../table';
 
 interface EvaluateFlags extends DataFlags, JsonOption {
@@ -18,6 +28,7 @@ interface EvaluateFlags extends DataFlags, JsonOption {
   restarts: number;
   range?: [number, number];
   seed: number;
+  memoryBudget?: number;
 }
 
 const ATTACKS: readonly Attack[] = ['fgsm', 'ifgsm', 'pgd', 'random'];
@@ -32,10 +43,13 @@ export function defineEvaluate(program: Command): void {
     .option('--step-size <length>', 'length of a step (default: epsilon / steps for ifgsm, 2.5 epsilon / steps for pgd)', nonNegative)
     .option('--restarts <count>', 'random starts of pgd and random; the worst counts', positiveInteger, 1)
     .option('--range <low,high>', 'least and largest value of the data (default: those of 8-bit images)', rangeOf)
+    .option('--memory-budget <size>', 'attack within a memory pool of this size, such as 512MiB', byteCount)
     .option('--seed <number>', 'seed of random starts', integer, 1);
   addJson(command).action((model: string, options: EvaluateFlags) =>
     runCommand(options, async (io) => {
       const { attack: attacks, epsilon: epsilons } = options;
+      if (!attacks && options.memoryBudget !== undefined)
+        throw new SurgeryError('option-invalid', '--memory-budget is for attacks; evaluating alone keeps no activations');
       if (!attacks !== !epsilons) throw new SurgeryError('option-invalid', 'Give --attack and --epsilon together');
       if (attacks && epsilons) {
         const report = await evaluateUnderAttack(model, { ...options, attacks, epsilons }, io);

@@ -28,6 +28,7 @@ export async function evaluateUnderAttack(
     batch,
     seed: options.seed ?? 1,
     threads: options.threads,
+    memory: options.memoryBudget === undefined ? undefined : { budget: options.memoryBudget },
     signal: context.signal,
     onBatch: (done) => context.progress?.(done, count, 'samples'),
   });

@@ -5,6 +5,7 @@ import { createModel } from '../../../engine/architectures/createModel';
 import type { Attack, AttackNorm, AttackResult } from '../../../engine/contract/robustness';
 import { readNpz } from '../../../engine/formats/npy/npz';
 import { readOnnx } from '../../../engine/formats/onnx/readOnnx';
+import type { SurgeryError } from '../../../engine/graph/errors';
 import { Random } from '../../../engine/graph/random';
 import { float32, int64 } from '../../../engine/graph/tensor';
 import { type AttackSettings, attackBatch } from '../../../engine/robustness/attack';
@@ -14,8 +15,11 @@ import { maskedGradients } from '../../../engine/robustness/maskedGradients';
 import { PixelSpace } from '../../../engine/robustness/pixelSpace';
 import { VictimNetwork } from '../../../engine/robustness/victimNetwork';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
+import type { MemoryOptions, Runtime } from '../../../engine/runtime/runtime';
 import { type Batch, evaluate } from '../../../engine/training/evaluate';
 import { assertClose } from '../../support/close';
+import { residualNetwork } from '../../support/smallNetworks';
+import { tensorFlow } from '../../support/tensorFlow';
 
 const fixtures = path.join(__dirname, '../../fixtures/attacks');
 const runtime = openRuntime();
@@ -138,6 +142,35 @@ describe('robustness', () => {
     assert.match(maskedGradients(0.9, [result('fgsm', 0.5), result('pgd', 0.6)]).join(), /pgd leaves 60.00 % correct .*masked/);
     assert.match(maskedGradients(0.9, [result('fgsm', 0.5), result('random', 0.45)]).join(), /Random noise leaves 45.00 %/);
     assert.match(maskedGradients(0.9, [result('pgd', 0.3), result('pgd', 0.4, 0.2)]).join(), /more correct at epsilon 0.2/);
+  });
+
+  it('attacks within a memory budget, on every runtime', async () => {
+    const network = residualNetwork();
+    const random = new Random(6);
+    const x = float32(
+      [8, 3, 8, 8],
+      Float32Array.from({ length: 8 * 192 }, () => random.normal()),
+    );
+    const batch = { x, y: int64([8], [0, 1, 2, 3, 0, 1, 2, 3]) };
+    const attacks = [settings('pgd', 'linf', 0.1, { steps: 3 })];
+    const attack = (on: Runtime, memory?: MemoryOptions) =>
+      evaluateRobustness(on, network, inTurn([batch]), space, attacks, { batch: 8, seed: 1, memory });
+    /** With the least budget: the floor of each pass in turn. */
+    const attackTightly = async (on: Runtime) => {
+      for (let budget = 1; ;)
+        try {
+          return await attack(on, { budget });
+        } catch (error) {
+          const { code, details } = error as SurgeryError;
+          assert.ok(code === 'budget-impossible' && Number(details.floorBytes) > budget, String(error));
+          budget = Math.ceil(1.02 * Number(details.floorBytes));
+        }
+    };
+    const { attacks: reference } = await attack(runtime);
+    for (const on of [runtime, tensorFlow]) {
+      const { attacks: found } = await attackTightly(on);
+      assertClose([found[0]!.loss, found[0]!.accuracy], [reference[0]!.loss, reference[0]!.accuracy], 1e-4);
+    }
   });
 
   it('attacks sequences within their lengths', async () => {
