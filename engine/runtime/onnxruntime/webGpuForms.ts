@@ -4,13 +4,14 @@ import { inferShapes } from '../../ops/inferShapes';
 
 /** The graph with what the WebGPU provider refuses or lacks put into operators that it has. */
 export function inWebGpuForms(graph: Graph): Graph {
-  if (!graph.nodes.some((node) => isTrainingNorm(node) || isFusedProduct(node))) return graph;
+  if (!graph.nodes.some((node) => isTrainingNorm(node) || isFusedProduct(node) || node.op === 'LogSoftmax')) return graph;
   const result = copyGraph(graph);
   const { types } = inferShapes(graph);
   const rankOf = (value = ''): number | undefined => types.get(value)?.shape?.length;
   result.nodes = result.nodes.flatMap((node) => {
     const rank = rankOf(node.inputs[0]);
     if (isTrainingNorm(node) && rank !== undefined) return batchStatistics(result, node, rank);
+    if (node.op === 'LogSoftmax' && hasAxesAttribute(graph)) return logSoftmax(result, node);
     if (isFusedProduct(node)) return plainProduct(result, node, rank, rankOf(node.inputs[1])) ?? [node];
     return [node];
   });
@@ -31,6 +32,30 @@ const make = (op: string, inputs: string[], output: string, attributes: [string,
   outputs: [output],
   attributes: new Map(attributes),
 });
+
+/** Reductions but the sum take their axes as an attribute, and LogSoftmax works over one axis. */
+function hasAxesAttribute({ opsets }: Graph): boolean {
+  const opset = opsets.get('') ?? 1;
+  return opset >= 13 && opset < 18;
+}
+
+/** x - max - log(sum(exp(x - max))). The provider has no kernel for it, and a step would wait for the processor in its middle. */
+function logSoftmax(graph: Graph, node: Node): Node[] {
+  const [x = '', output = ''] = [node.inputs[0], node.outputs[0]];
+  const axis = intOf(node, 'axis', -1);
+  const inner = (part: string): string => `${node.name}/webgpu/${part}`;
+  const axes = inner('axes');
+  graph.initializers.set(axes, int64([1], [axis]));
+  const keep: [string, AttributeValue] = ['keepdims', { kind: 'int', value: 1 }];
+  return [
+    make('ReduceMax', [x], inner('largest'), [['axes', { kind: 'ints', value: [axis] }], keep]),
+    make('Sub', [x, inner('largest')], inner('shifted')),
+    make('Exp', [inner('shifted')], inner('exponentials')),
+    make('ReduceSum', [inner('exponentials'), axes], inner('sum'), [keep]),
+    make('Log', [inner('sum')], inner('logarithm')),
+    make('Sub', [inner('shifted'), inner('logarithm')], output),
+  ];
+}
 
 /** Transposes, product and factor one after another; undefined where a rank is not known. */
 function plainProduct(graph: Graph, node: Node, ...ranks: (number | undefined)[]): Node[] | undefined {

@@ -3,13 +3,13 @@ import { version } from '../../../package.json';
 import type { DeviceReport } from '../../contract/devices';
 import type { EngineInfo } from '../../contract/protocol';
 import { findTensorFlow } from '../../runtime/tfjs/findTensorFlow';
-import { calibrated } from './calibration';
+import { calibrated, knownCalibration } from './calibration';
 import { probeWebGpu } from './probeDevice';
 import { NO_CUDA, processorRuntime, runtime } from './runtime';
 
-/** What can run here, and why the rest cannot. With `calibrate` each is timed. */
+/** What can run here, and why the rest cannot. With `calibrate` each is timed; else with the times that are kept. */
 export async function describeDevices(calibrate = false): Promise<EngineInfo> {
-  const times = calibrate ? (await calibrated(true)).times : {};
+  const times = (calibrate ? await calibrated(true) : knownCalibration())?.times ?? {};
   const webGpuProblem = await probeWebGpu().then(
     () => undefined,
     (error: unknown) => (error as Error).message,
