@@ -49,8 +49,10 @@ export function coupleGraph(graph: Graph, onTie?: OnTie): Coupling {
   const sets = new DisjointSets(index.count);
   const locks: Lock[] = [];
   const channels = channelAxes(graph, shapes);
-  for (const node of graph.nodes) coupleNode(node, { graph, index, sets, locks, channels, onTie });
-  for (const value of [...feedsOf(graph), ...graph.outputs]) lockAll(value.name, shapes, locks, 'an input or output of the network');
+  const unknown = unknownReasons(graph, shapes, problems);
+  for (const node of graph.nodes) coupleNode(node, { graph, index, sets, locks, channels, unknown, onTie });
+  for (const { name } of feedsOf(graph)) lockAll(name, shapes, locks, `the input ${name} of the network`);
+  for (const { name } of graph.outputs) lockAll(name, shapes, locks, `the output ${name} of the network`);
   const locked = new Map<number, string>();
   for (const { value, axis, reason } of locks) {
     const start = index.start(value, axis);
@@ -60,6 +62,21 @@ export function coupleGraph(graph: Graph, onTie?: OnTie): Coupling {
     }
   }
   return { index, sets, locked, problems };
+}
+
+/** Why values have no shape, told by the first node on the way whose shape could not be inferred. */
+function unknownReasons(
+  graph: Graph,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  problems: readonly { node: string; reason: string }[],
+): Map<string, string> {
+  const byNode = new Map(problems.map(({ node, reason }) => [node, reason]));
+  const reasons = new Map<string, string>();
+  for (const { name, inputs, outputs } of graph.nodes) {
+    const reason = byNode.get(name) ?? inputs.map((value) => reasons.get(value)).find((r) => r !== undefined);
+    if (reason !== undefined) for (const value of outputs) if (!shapes.has(value)) reasons.set(value, reason);
+  }
+  return reasons;
 }
 
 function lockAll(value: string, shapes: ReadonlyMap<string, readonly number[]>, locks: Lock[], reason: string): void {
@@ -73,19 +90,24 @@ interface Work {
   readonly sets: DisjointSets;
   readonly locks: Lock[];
   readonly channels: ReadonlyMap<string, number>;
+  /** Why values have no shape. */
+  readonly unknown: ReadonlyMap<string, string>;
   readonly onTie?: OnTie;
 }
 
 function coupleNode(node: Node, work: Work): void {
-  const { graph, index, locks } = work;
+  const { graph, index, locks, unknown } = work;
   const opset = graph.opsets.get(node.domain) ?? 1;
   const record = lookupOp(node.op, node.domain, opset);
   const values = [...new Set([...node.inputs, ...node.outputs])].filter((v) => index.shapes.has(v));
   const barrier = (reason: string): void => values.forEach((v) => lockAll(v, index.shapes, locks, reason));
-  if (!record) return barrier(`${node.op} (${node.name}) is not in the operator table`);
+  if (!record) return barrier(`${node.op} (${node.name}, opset ${opset}) is not in the operator table`);
   if (isUnsupported(record.coupling)) return barrier(`${node.op} (${node.name}): ${record.coupling.unsupported}`);
-  if (values.length < new Set([...node.inputs, ...node.outputs].filter(Boolean)).size)
-    return barrier(`${node.op} (${node.name}) has values of unknown shape`);
+  const shapeless = [...node.inputs, ...node.outputs].filter((v) => v && !index.shapes.has(v));
+  if (shapeless.length > 0) {
+    const reason = shapeless.map((v) => unknown.get(v)).find((r) => r !== undefined);
+    return barrier(`${node.op} (${node.name}) has values of unknown shape${reason === undefined ? '' : `: ${reason}`}`);
+  }
   const context = new NodeCoupling(node, opset, work);
   record.coupling(context);
   for (const value of values)

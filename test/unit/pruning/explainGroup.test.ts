@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createModel } from '../../../engine/architectures/createModel';
 import { SurgeryError } from '../../../engine/graph/errors';
+import { GraphBuilder } from '../../../engine/ops/graphBuilder';
+import { float32 } from '../../../engine/graph/tensor';
 import { findChannelGroups } from '../../../engine/pruning/channelGroups';
 import { explainGroup, findGroup } from '../../../engine/pruning/explainGroup';
 
@@ -30,5 +32,24 @@ describe('the explanation of a group', () => {
       (e) => e instanceof SurgeryError && e.message.includes(last.reason),
     );
     assert.throws(() => findGroup(network, 'nothing'), /no prunable group or layer nothing/);
+  });
+
+  it('names the value of the network that a layer belongs to, and why a shape is not known', () => {
+    const builder = new GraphBuilder('long');
+    const conv = (x: string, name: string): string => builder.emit('Conv', [x, builder.initializer(name, float32([4, 4, 9]))]);
+    const first = builder.emit(
+      'Conv',
+      [builder.input('wave', ['N', 1, 'T']), builder.initializer('w', float32([4, 1, 9]))],
+      {},
+      { name: 'first' },
+    );
+    const second = conv(first, 'second');
+    builder.output(second, 'out');
+    builder.output(conv(builder.input('short', ['N', 4, 16]), 'third'), 'last');
+    const { locked } = findChannelGroups(builder.graph);
+    const reasons = locked.map(({ reason }) => reason);
+    for (const reason of reasons.slice(0, 2))
+      assert.match(reason, /values of unknown shape: Node first.* \(Conv\): kernel \[9\] does not fit/);
+    assert.equal(reasons[2], 'the output last of the network');
   });
 });
