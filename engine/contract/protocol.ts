@@ -69,6 +69,8 @@ export interface PruneLimits {
   readonly maximumKept?: number;
   /** Layers or groups that lose nothing. */
   readonly locked?: readonly string[];
+  /** Ranks by score per MAC, or per parameter where the budget counts those. */
+  readonly perCost?: boolean;
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */

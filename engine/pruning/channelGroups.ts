@@ -1,4 +1,5 @@
 import type { Graph, Node } from '../graph/graph';
+import type { AtomIndex, Bundle } from './atoms';
 import type { Coupling } from './coupling';
 import { coupleGraph } from './coupling';
 
@@ -44,7 +45,11 @@ export function filterAxis(node: Node): { input: number; axis: number; output: n
       return { input: 1, axis: 1, output: 1 };
     case 'Gemm': {
       const transB = node.attributes.get('transB');
-      return { input: 1, axis: transB?.kind === 'int' && transB.value === 1 ? 0 : 1, output: 1 };
+      return {
+        input: 1,
+        axis: transB?.kind === 'int' && transB.value === 1 ? 0 : 1,
+        output: 1,
+      };
     }
     case 'MatMul':
       return { input: 1, axis: 1, output: -1 };
@@ -66,10 +71,18 @@ export function findChannelGroups(graph: Graph): PrunableNetwork {
   const place = (layer: string | undefined): number => order.get(layer ?? '') ?? 0;
   const used = new Set<string>();
   const named = groups
-    .map(({ layers, channels }) => ({ layers: layers.sort((a, b) => place(a) - place(b)), channels }))
+    .map(({ layers, channels }) => ({
+      layers: layers.sort((a, b) => place(a) - place(b)),
+      channels,
+    }))
     .sort((a, b) => place(a.layers[0]) - place(b.layers[0]))
     .map((group) => ({ id: uniqueId(group.layers[0] ?? '', used), ...group }));
-  return { graph, coupling, groups: named, locked: lockedLayers(graph, coupling) };
+  return {
+    graph,
+    coupling,
+    groups: named,
+    locked: lockedLayers(graph, coupling),
+  };
 }
 
 function uniqueId(wanted: string, used: Set<string>): string {
@@ -92,10 +105,20 @@ function layersByAxis(graph: Graph): Map<string, string[]> {
   return result;
 }
 
-/** A class of atoms that stay or go together: the axes it lies on, by their place in the index, and its positions along each. */
+/** Positions of one bundle of axes that belong to a class of atoms: one, or several. */
+type Positions = number | number[];
+
+/** A class of atoms that stay or go together: the bundles of axes it lies on, and its positions along each. */
 interface AtomClass {
-  readonly axes: number[];
-  readonly positions: (number | number[])[];
+  readonly bundles: Bundle[];
+  readonly positions: Positions[];
+}
+
+/** An axis that the channels of a group lie on, and which of their positions are theirs along it. */
+interface GroupAxis {
+  readonly value: string;
+  readonly axis: number;
+  readonly slot: number;
 }
 
 /** A channel whose members are made when they are asked for; large networks have hundreds of thousands. */
@@ -103,73 +126,81 @@ class IndexedChannel implements Channel {
   private made: readonly Member[] | undefined;
 
   constructor(
-    private readonly atoms: AtomClass,
-    private readonly owners: readonly { readonly value: string; readonly axis: number }[],
+    private readonly positions: readonly Positions[],
+    private readonly axes: readonly GroupAxis[],
   ) {}
 
   get members(): readonly Member[] {
-    this.made ??= this.atoms.axes.map((owner, i): Member => {
-      const { value, axis } = this.owners[owner] as { value: string; axis: number };
-      const positions = this.atoms.positions[i] ?? [];
-      return { value, axis, positions: typeof positions === 'number' ? [positions] : positions };
+    this.made ??= this.axes.map(({ value, axis, slot }): Member => {
+      const positions = this.positions[slot] ?? [];
+      return {
+        value,
+        axis,
+        positions: typeof positions === 'number' ? [positions] : positions,
+      };
     });
     return this.made;
   }
 }
 
-/** Unlocked classes that hold filters of a layer, with their members in the order of atoms. */
+/** Unlocked classes that hold filters of a layer, in the order of atoms. */
 function collectClasses({ index, sets, locked }: Coupling, producers: ReadonlyMap<string, string[]>): AtomClass[] {
   const wanted = new Uint8Array(index.count);
-  for (const { value, axis, start } of index.axes())
-    if (producers.has(`${value}:${axis}`)) for (let i = 0; i < index.size(value, axis); i++) wanted[sets.find(start + i)] = 1;
+  for (const { axes, start, size } of index.bundles)
+    if (axes.some((number) => producers.has(keyOf(index, number)))) for (let i = 0; i < size; i++) wanted[sets.find(start + i)] = 1;
   for (const root of locked.keys()) wanted[root] = 0;
   const placeOf = new Int32Array(index.count).fill(-1);
   const classes: AtomClass[] = [];
-  for (const [owner, { value, axis, start }] of index.axes().entries())
-    for (let i = 0, size = index.size(value, axis); i < size; i++) {
-      const root = sets.find(start + i);
+  for (const bundle of index.bundles)
+    for (let i = 0; i < bundle.size; i++) {
+      const root = sets.find(bundle.start + i);
       if (!wanted[root]) continue;
-      if ((placeOf[root] as number) < 0) placeOf[root] = classes.push({ axes: [], positions: [] }) - 1;
-      addAtom(classes[placeOf[root] as number] as AtomClass, owner, i);
+      if ((placeOf[root] as number) < 0) placeOf[root] = classes.push({ bundles: [], positions: [] }) - 1;
+      addAtom(classes[placeOf[root] as number] as AtomClass, bundle, i);
     }
   return classes;
 }
 
-function addAtom({ axes, positions }: AtomClass, owner: number, position: number): void {
-  const last = axes.length - 1;
-  if (axes[last] !== owner) {
-    axes.push(owner);
+function keyOf({ axes }: AtomIndex, number: number): string {
+  const { value, axis } = axes.axes[number] as { value: string; axis: number };
+  return `${value}:${axis}`;
+}
+
+function addAtom({ bundles, positions }: AtomClass, bundle: Bundle, position: number): void {
+  const last = bundles.length - 1;
+  if (bundles[last] !== bundle) {
+    bundles.push(bundle);
     positions.push(position);
     return;
   }
-  const before = positions[last] as number | number[];
+  const before = positions[last] as Positions;
   if (typeof before === 'number') positions[last] = [before, position];
   else before.push(position);
 }
 
-/** Classes on the same axes are channels of one group. */
+/** Classes on the same bundles are channels of one group. */
 function groupClasses(
   { index }: Coupling,
   classes: readonly AtomClass[],
   producers: ReadonlyMap<string, string[]>,
 ): { layers: string[]; channels: Channel[] }[] {
-  const owners = index.axes();
-  const buckets = new Map<number, { axes: readonly number[]; layers: string[]; channels: Channel[] }[]>();
-  const groups: { layers: string[]; channels: Channel[] }[] = [];
-  for (const atoms of classes) {
-    const hash = atoms.axes.reduce((h, owner) => (Math.imul(h, 31) + owner) | 0, 7);
-    const bucket = buckets.get(hash) ?? [];
-    buckets.set(hash, bucket);
-    let group = bucket.find(({ axes }) => axes.length === atoms.axes.length && axes.every((owner, i) => owner === atoms.axes[i]));
+  const groups = new Map<string, { axes: GroupAxis[]; layers: string[]; channels: Channel[] }>();
+  for (const { bundles, positions } of classes) {
+    const key = bundles.map(({ start }) => start).join();
+    let group = groups.get(key);
     if (!group) {
-      const layers = atoms.axes.flatMap((owner) => producers.get(`${owners[owner]?.value}:${owners[owner]?.axis}`) ?? []);
-      group = { axes: atoms.axes, layers: [...new Set(layers)], channels: [] };
-      bucket.push(group);
-      groups.push(group);
+      const numbers = bundles.flatMap(({ axes }, slot) => axes.map((number) => ({ number, slot }))).sort((a, b) => a.number - b.number);
+      const layers = numbers.flatMap(({ number }) => producers.get(keyOf(index, number)) ?? []);
+      const axes = numbers.map(({ number, slot }) => ({
+        ...(index.axes.axes[number] as { value: string; axis: number }),
+        slot,
+      }));
+      group = { axes, layers: [...new Set(layers)], channels: [] };
+      groups.set(key, group);
     }
-    group.channels.push(new IndexedChannel(atoms, owners));
+    group.channels.push(new IndexedChannel(positions, group.axes));
   }
-  return groups;
+  return [...groups.values()];
 }
 
 function lockedLayers(graph: Graph, { index, sets, locked }: Coupling): LockedLayer[] {

@@ -5,7 +5,7 @@ import { inferShapes } from '../ops/inferShapes';
 import { type AxisRef, type CouplingContext, isUnsupported } from '../ops/opRecord';
 import { lookupOp } from '../ops/opTable';
 import { channelAxes } from './channelAxes';
-import { AtomIndex, DisjointSets } from './atoms';
+import { AtomIndex, AxisIndex, DisjointSets } from './atoms';
 
 /** A batch that no network has as a channel count, so that axes of the batch are not taken for channels. */
 const PROBE_BATCH = 3;
@@ -45,23 +45,50 @@ export type OnTie = (node: Node, a: AxisRef, b: AxisRef) => void;
 /** Runs the coupling rule of every operator and closes the result under all of them. Whatever no rule mentions is locked. */
 export function coupleGraph(graph: Graph, onTie?: OnTie): Coupling {
   const { shapes, problems } = probeShapes(graph);
-  const index = new AtomIndex(shapes);
-  const sets = new DisjointSets(index.count);
+  const axes = new AxisIndex(shapes);
   const locks: Lock[] = [];
+  const ties: Tie[] = [];
   const channels = channelAxes(graph, shapes);
   const unknown = unknownReasons(graph, shapes, problems);
-  for (const node of graph.nodes) coupleNode(node, { graph, index, sets, locks, channels, unknown, onTie });
+  for (const node of graph.nodes) coupleNode(node, { graph, axes, ties, locks, channels, unknown, onTie });
   for (const { name } of feedsOf(graph)) lockAll(name, shapes, locks, `the input ${name} of the network`);
   for (const { name } of graph.outputs) lockAll(name, shapes, locks, `the output ${name} of the network`);
+  const index = new AtomIndex(axes);
+  const sets = new DisjointSets(index.count);
+  for (const tie of ties) joinAtoms(tie, index, sets);
+  const locked = lockAtoms(locks, index, sets);
+  return { index, sets, locked, problems };
+}
+
+/** Positions of one axis that go with positions of another (or of the same), where they are not simply the same ones. */
+interface Tie {
+  readonly a: AxisRef;
+  readonly b: AxisRef;
+  readonly map: (i: number) => number;
+}
+
+function joinAtoms({ a, b, map }: Tie, index: AtomIndex, sets: DisjointSets): void {
+  const [startA, startB, size] = [index.start(a.value, a.axis), index.start(b.value, b.axis), index.size(b.value, b.axis)];
+  for (let i = 0; i < index.size(a.value, a.axis); i++) {
+    const j = map(i);
+    if (j >= 0 && j < size) sets.join(startA + i, startB + j);
+  }
+}
+
+/** The first reason for every set of atoms that must stay. */
+function lockAtoms(locks: readonly Lock[], index: AtomIndex, sets: DisjointSets): Map<number, string> {
   const locked = new Map<number, string>();
+  const seen = new Set<number>();
   for (const { value, axis, reason } of locks) {
-    const start = index.start(value, axis);
-    for (let i = 0; i < index.size(value, axis); i++) {
+    const [start, size] = [index.start(value, axis), index.size(value, axis)];
+    if (size === 0 || seen.has(start)) continue;
+    seen.add(start);
+    for (let i = 0; i < size; i++) {
       const root = sets.find(start + i);
       if (!locked.has(root)) locked.set(root, reason);
     }
   }
-  return { index, sets, locked, problems };
+  return locked;
 }
 
 /** Why values have no shape, told by the first node on the way whose shape could not be inferred. */
@@ -86,8 +113,8 @@ function lockAll(value: string, shapes: ReadonlyMap<string, readonly number[]>, 
 /** What the rules of all nodes work on. */
 interface Work {
   readonly graph: Graph;
-  readonly index: AtomIndex;
-  readonly sets: DisjointSets;
+  readonly axes: AxisIndex;
+  readonly ties: Tie[];
   readonly locks: Lock[];
   readonly channels: ReadonlyMap<string, number>;
   /** Why values have no shape. */
@@ -96,14 +123,14 @@ interface Work {
 }
 
 function coupleNode(node: Node, work: Work): void {
-  const { graph, index, locks, unknown } = work;
+  const { graph, axes, locks, unknown } = work;
   const opset = graph.opsets.get(node.domain) ?? 1;
   const record = lookupOp(node.op, node.domain, opset);
-  const values = [...new Set([...node.inputs, ...node.outputs])].filter((v) => index.shapes.has(v));
-  const barrier = (reason: string): void => values.forEach((v) => lockAll(v, index.shapes, locks, reason));
+  const values = [...new Set([...node.inputs, ...node.outputs])].filter((v) => axes.shapes.has(v));
+  const barrier = (reason: string): void => values.forEach((v) => lockAll(v, axes.shapes, locks, reason));
   if (!record) return barrier(`${node.op} (${node.name}, opset ${opset}) is not in the operator table`);
   if (isUnsupported(record.coupling)) return barrier(`${node.op} (${node.name}): ${record.coupling.unsupported}`);
-  const shapeless = [...node.inputs, ...node.outputs].filter((v) => v && !index.shapes.has(v));
+  const shapeless = [...node.inputs, ...node.outputs].filter((v) => v && !axes.shapes.has(v));
   if (shapeless.length > 0) {
     const reason = shapeless.map((v) => unknown.get(v)).find((r) => r !== undefined);
     return barrier(`${node.op} (${node.name}) has values of unknown shape${reason === undefined ? '' : `: ${reason}`}`);
@@ -111,8 +138,13 @@ function coupleNode(node: Node, work: Work): void {
   const context = new NodeCoupling(node, opset, work);
   record.coupling(context);
   for (const value of values)
-    index.shapes.get(value)?.forEach((_, axis) => {
-      if (!context.mentioned(value, axis)) locks.push({ value, axis, reason: `${node.op} (${node.name}) needs all of them` });
+    axes.shapes.get(value)?.forEach((_, axis) => {
+      if (!context.mentioned(value, axis))
+        locks.push({
+          value,
+          axis,
+          reason: `${node.op} (${node.name}) needs all of them`,
+        });
     });
 }
 
@@ -138,11 +170,11 @@ class NodeCoupling implements CouplingContext {
   }
 
   inputShape(i: number): readonly number[] {
-    return this.work.index.shapes.get(this.input(i)) ?? [];
+    return this.work.axes.shapes.get(this.input(i)) ?? [];
   }
 
   outputShape(i: number): readonly number[] {
-    return this.work.index.shapes.get(this.output(i)) ?? [];
+    return this.work.axes.shapes.get(this.output(i)) ?? [];
   }
 
   constant(i: number): Tensor | undefined {
@@ -161,30 +193,23 @@ class NodeCoupling implements CouplingContext {
     return this.ref(this.output(i), axis);
   }
 
-  tie(a: AxisRef, b: AxisRef, map: (i: number) => number = (i) => i): void {
-    const [startA, startB, size] = [
-      this.work.index.start(a.value, a.axis),
-      this.work.index.start(b.value, b.axis),
-      this.work.index.size(b.value, b.axis),
-    ];
+  tie(a: AxisRef, b: AxisRef, map?: (i: number) => number): void {
+    const { axes, ties, onTie } = this.work;
     this.mention(a, b);
-    this.work.onTie?.(this.node, a, b);
-    for (let i = 0; i < this.work.index.size(a.value, a.axis); i++) {
-      const j = map(i);
-      if (j >= 0 && j < size) this.work.sets.join(startA + i, startB + j);
-    }
+    onTie?.(this.node, a, b);
+    if (!map && axes.size(a.value, a.axis) === axes.size(b.value, b.axis)) axes.bundle(a, b);
+    else ties.push({ a, b, map: map ?? ((i) => i) });
   }
 
   tieWithin(a: AxisRef, classOf: (i: number) => number): void {
-    const start = this.work.index.start(a.value, a.axis);
     const first = new Map<number, number>();
     this.mention(a);
-    for (let i = 0; i < this.work.index.size(a.value, a.axis); i++) {
-      const group = classOf(i);
-      const known = first.get(group);
-      if (known === undefined) first.set(group, i);
-      else this.work.sets.join(start + known, start + i);
-    }
+    const firstOf = (i: number): number => {
+      const known = first.get(classOf(i)) ?? i;
+      first.set(classOf(i), known);
+      return known;
+    };
+    this.work.ties.push({ a, b: a, map: firstOf });
   }
 
   free(a: AxisRef): void {
@@ -193,11 +218,14 @@ class NodeCoupling implements CouplingContext {
 
   lock(a: AxisRef, reason: string): void {
     this.mention(a);
-    this.work.locks.push({ ...a, reason: `${this.node.op} (${this.node.name}): ${reason}` });
+    this.work.locks.push({
+      ...a,
+      reason: `${this.node.op} (${this.node.name}): ${reason}`,
+    });
   }
 
   private ref(value: string, axis: number): AxisRef {
-    const rank = this.work.index.shapes.get(value)?.length ?? 0;
+    const rank = this.work.axes.shapes.get(value)?.length ?? 0;
     return { value, axis: axis < 0 ? axis + rank : axis };
   }
 

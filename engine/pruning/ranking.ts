@@ -135,6 +135,22 @@ export function selectionAfter(network: PrunableNetwork, removed: readonly Ranke
   return selection;
 }
 
+/** What one channel of each group costs of what a budget counts: MACs, unless it states nothing but parameters or filters. */
+export function channelCosts(network: PrunableNetwork, cost: SelectionCost, budget: Budget & { latency?: number }): Map<string, number> {
+  const { flops, params, filters, latency } = budget;
+  const countsMacs = flops !== undefined || latency !== undefined || (params === undefined && filters === undefined);
+  return new Map(
+    network.groups.map((group) => {
+      const { macs, parameters } = cost.perChannel(group);
+      return [group.id, countsMacs ? macs : params === undefined ? 1 : parameters];
+    }),
+  );
+}
+
+/** Scores over what a channel costs, for a ranking that gets the most importance for its budget. Channels that cost nothing keep theirs. */
+export const scoresPerCost = (scores: readonly GroupScores[], costs: ReadonlyMap<string, number>): GroupScores[] =>
+  scores.map((group) => ({ ...group, scores: group.scores.map((score) => score / (costs.get(group.group) || 1)) }));
+
 /** Whether what a selection leaves is within every limit that is stated. */
 export function fitsBudget(network: PrunableNetwork, selection: Selection, budget: Budget, cost: SelectionCost): boolean {
   const [whole, left] = [cost.of(), cost.of(selection)];

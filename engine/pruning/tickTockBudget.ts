@@ -2,7 +2,7 @@ import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import type { Totals } from '../ops/cost';
 import type { PrunableNetwork } from './channelGroups';
-import { type Budget, fitsBudget } from './ranking';
+import { type Budget, channelCosts, fitsBudget } from './ranking';
 import type { Selection } from './selection';
 import { SelectionCost } from './selectionCost';
 import { sliceNetwork } from './slice';
@@ -48,13 +48,9 @@ export class TickTockBudget {
     return ((await this.latency(network)) ?? 0) <= (this.budget.latency ?? 0);
   }
 
-  /** What one channel of each group costs of what the budget counts, MACs unless it is parameters or filters, in a network on the way. */
+  /** Of one channel of each group, in a network on the way. */
   channelCosts(network: PrunableNetwork): Map<string, number> {
-    const { flops, params, filters, latency } = this.budget;
-    const cost = new SelectionCost(network);
-    const key = flops === undefined && latency === undefined && params !== undefined ? 'parameters' : 'macs';
-    const countsFilters = filters !== undefined && flops === undefined && latency === undefined && params === undefined;
-    return new Map(network.groups.map((g) => [g.id, countsFilters ? 1 : cost.perChannel(g)[key]]));
+    return channelCosts(network, new SelectionCost(network), this.budget);
   }
 
   /** Fraction that is left of what the budget counts, and the fraction wanted. */

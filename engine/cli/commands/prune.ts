@@ -25,6 +25,7 @@ interface PruneFlags extends DataFlags, BudgetFlags, JsonOption {
   batch: number;
   minKept: number;
   maxKept: number;
+  perCost?: boolean;
   planOnly?: boolean;
   plan?: string;
   weights?: string;
@@ -37,6 +38,7 @@ export function definePrune(program: Command): void {
   )
     .requiredOption('-o, --output <file>', 'where the pruned model (or with --plan-only the plan) goes')
     .addOption(new Option('--criterion <name>', 'how filters are scored').choices([...CRITERIA]).default('gate-taylor'))
+    .option('--per-cost', 'rank by score per MAC (per parameter with --params alone)')
     .option('--batches <count>', 'batches that are looked at', positiveInteger, 20)
     .option('--batch <count>', 'samples in a batch', positiveInteger, 100)
     .option('--min-kept <fraction>', 'every layer keeps at least this fraction of its channels', fraction, 0.1)

@@ -8,7 +8,7 @@ import { type ChannelGroup, type PrunableNetwork, findChannelGroups } from '../.
 import type { GroupScores } from '../../pruning/importance';
 import { keptIndices } from '../../pruning/keptIndices';
 import { maskedDifference } from '../../pruning/maskedDifference';
-import { selectToBudget, selectToLatency } from '../../pruning/ranking';
+import { channelCosts, scoresPerCost, selectToBudget, selectToLatency } from '../../pruning/ranking';
 import type { Selection } from '../../pruning/selection';
 import { SelectionCost } from '../../pruning/selectionCost';
 import { sliceNetwork } from '../../pruning/slice';
@@ -62,12 +62,13 @@ async function select(
   options: Omit<PruneFlags, 'criterion' | 'output'>,
   cost: SelectionCost,
 ): Promise<Selection> {
-  const { roundTo, minimumKept, maximumKept, latency, threads } = options;
+  const { roundTo, minimumKept, maximumKept, latency, threads, perCost } = options;
   const limits = { roundTo, floor: minimumKept, maximum: maximumKept, locked: lockedGroups(network.groups, options.locked ?? []) };
-  if (latency === undefined) return selectToBudget(network, scores, options, cost, limits);
+  const ranked = perCost ? scoresPerCost(scores, channelCosts(network, cost, options)) : scores;
+  if (latency === undefined) return selectToBudget(network, ranked, options, cost, limits);
   const latencyOf = async (selection: Selection): Promise<number> =>
     (await measureLatencies([sliceNetwork(network, selection)], threads))[0]?.median ?? NaN;
-  return selectToLatency(network, scores, latency, latencyOf, limits);
+  return selectToLatency(network, ranked, latency, latencyOf, limits);
 }
 
 /** Groups that names of groups or of their layers stand for. */

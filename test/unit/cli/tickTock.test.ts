@@ -28,7 +28,7 @@ describe('tick-tock on the command line', () => {
   after(() => rmSync(folder, { recursive: true }));
 
   it('gives the same file when it is killed with SIGKILL after a Tick and resumed', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     const whole = spawnSync(process.execPath, args('whole.onnx', '--snapshots', at('ticks')), { encoding: 'utf8' });
     const { history, ...result } = JSON.parse(whole.stdout) as TickTockResult;
     await checkSnapshots(history);

@@ -5,7 +5,7 @@ import type { Graph } from '../../../engine/graph/graph';
 import { type PrunableNetwork, findChannelGroups } from '../../../engine/pruning/channelGroups';
 import { insertGates } from '../../../engine/pruning/gates';
 import { weightScores } from '../../../engine/pruning/importance';
-import { type Budget, selectToLatency } from '../../../engine/pruning/ranking';
+import { type Budget, channelCosts, scoresPerCost, selectToBudget, selectToLatency } from '../../../engine/pruning/ranking';
 import { SelectionCost } from '../../../engine/pruning/selectionCost';
 import { sliceNetwork } from '../../../engine/pruning/slice';
 import { TickCutter } from '../../../engine/pruning/tickCut';
@@ -106,5 +106,18 @@ describe('a budget of measured time', () => {
     const time = await timeOf(selection);
     assert.ok(time <= 0.6 * whole && time > 0.55 * whole, `${time} of ${whole}`);
     await assert.rejects(selectToLatency(start, scores, 0.001 * whole, timeOf), /budget of .* ms cannot be met/);
+  });
+});
+
+describe('one cut by score per cost', () => {
+  it('takes the dearest channels of equal score first, and leaves more of what the budget does not count', () => {
+    const cost = new SelectionCost(start);
+    const even = start.groups.map((g) => ({ group: g.id, scores: g.channels.map(() => 1) }));
+    const left = (budget: Budget): { macs: number; parameters: number } =>
+      cost.of(selectToBudget(start, scoresPerCost(even, channelCosts(start, cost, budget)), budget, cost));
+    const [byMacs, byParameters] = [left({ flops: 0.5 }), left({ params: 0.5 })];
+    const whole = cost.of();
+    assert.ok(byMacs.parameters > 0.6 * whole.parameters, `${byMacs.parameters} parameters`);
+    assert.ok(byParameters.macs > 0.6 * whole.macs, `${byParameters.macs} MACs`);
   });
 });
