@@ -3,6 +3,7 @@ import { LayerLenses } from './codeLenses';
 import { registerCommands } from './commands';
 import { engineEnvironment, registerDeviceCommands } from './deviceCommands';
 import { EngineClient } from './engineClient';
+import { registerEngineTree } from './engineTree';
 import { registerMemoryCommands } from './memoryCommands';
 import { ModelEditorProvider } from './modelEditor';
 import { registerModelTools } from './modelTools';
@@ -48,6 +49,7 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
     vscode.window.registerTreeDataProvider('scalpel.models', models),
     vscode.window.registerTreeDataProvider('scalpel.runs', runs),
+    registerEngineTree(engine),
     vscode.languages.registerCodeLensProvider(['python', 'typescript', 'typescriptreact', 'javascript', 'javascriptreact'], lenses),
     statusItem(editors, runs, engine),
     ...registerDeviceCommands(context, engine, runs),
@@ -55,7 +57,7 @@ export function activate(context: vscode.ExtensionContext): void {
     ...registerSourceCommands(editors, sources),
     ...registerModelTools(engine, editors),
     ...registerTickTock(context, editors, engine, runs),
-    ...registerMemoryCommands({ extension: context.extensionUri, engine, editors, sources }),
+    ...registerMemoryCommands({ extension: context.extensionUri, engine, editors, sources, runs }),
     ...registerCommands({ context, engine, editors, plan, runs }),
   );
 }

@@ -8,6 +8,7 @@ import { MemoryPages } from './memoryPage';
 import { memorySettings } from './memorySettings';
 import type { ModelDocument } from './modelDocument';
 import { ModelEditorProvider } from './modelEditor';
+import type { Runs } from './runs';
 import type { SourceModels } from './sourceModels';
 import { TUNING_BATCH } from './tuning';
 
@@ -16,6 +17,7 @@ interface Parts {
   readonly engine: EngineClient;
   readonly editors: ModelEditorProvider;
   readonly sources: SourceModels;
+  readonly runs: Runs;
 }
 
 /** Commands on the memory of a training step. */

@@ -8,6 +8,7 @@ import { memorySteps } from './memorySteps';
 import type { ModelDocument } from './modelDocument';
 import type { ModelEditorProvider } from './modelEditor';
 import { revealInSource } from './revealInSource';
+import type { Run, Runs } from './runs';
 import type { SourceModels } from './sourceModels';
 import { TUNING_BATCH } from './tuning';
 import { WebviewPage } from './webviewPage';
@@ -20,6 +21,7 @@ export interface MemoryPageParts {
   readonly engine: EngineClient;
   readonly editors: ModelEditorProvider;
   readonly sources: SourceModels;
+  readonly runs: Runs;
   exportTimeline(model: ModelDocument, choice: MemoryChoice, format: MemoryFormat): Promise<string | undefined>;
 }
 
@@ -94,6 +96,7 @@ class MemoryPage {
     this.page.own(model.onDidChange(() => this.sendState()));
     this.page.own(model.onDidDispose(() => void this.page.panel.dispose()));
     this.page.own(new vscode.Disposable(() => this.cancelAll()));
+    this.followTraining();
   }
 
   get onClosed(): vscode.Event<void> {
@@ -108,14 +111,39 @@ class MemoryPage {
     this.sendState();
   }
 
+  /** Tells of every training that runs within planned memory. */
+  private followTraining(): void {
+    const { engine, runs } = this.parts;
+    let shown: Run | undefined;
+    this.page.own(
+      engine.onProgress(({ job, done, total, memory }) => {
+        const run = memory && runs.running().find((r) => r.job === job);
+        if (!run) return;
+        shown = run;
+        this.page.send('live', { title: run.title, step: done, total, memory });
+      }),
+    );
+    this.page.own(
+      runs.onDidChangeTreeData(() => {
+        if (!shown || shown.state === 'running') return;
+        this.page.send('liveEnd', { title: shown.title });
+        shown = undefined;
+      }),
+    );
+  }
+
   private sendState(): void {
     const { model } = this;
     this.page.send('state', {
       file: path.basename(model.file),
-      hasSurgery: model.operations.some((o) => o.enabled && o.kind !== 'insert-noise'),
+      hasSurgery: this.hasSurgery,
       choice: this.choice,
       layers: model.summary.layers.map((l) => l.name),
     });
+  }
+
+  private get hasSurgery(): boolean {
+    return this.model.operations.some((o) => o.enabled && o.kind !== 'insert-noise');
   }
 
   private get source() {
@@ -133,17 +161,25 @@ class MemoryPage {
     this.cancel('costs');
     const planned = await this.latest('plan', async (job) => {
       const report = await this.request(job, { ...choice, largestBatch: false });
-      if (report.timeline.length > 0) return { report, timeline: report.timeline };
+      const before = this.hasSurgery ? await this.beforeSurgery(job, choice) : undefined;
+      if (report.timeline.length > 0) return { report, timeline: report.timeline, before };
       const budget = report.policies.find((p) => p.policy === choice.policy)?.floorBytes;
       const { timeline } = await this.request(job, { ...choice, budget });
-      return { report, timeline };
+      return { report, timeline, before };
     });
     if (!planned) return null;
-    const { timeline, report } = planned;
+    const { timeline, report, before } = planned;
     const id = ++this.views;
     this.reports = [...this.reports.slice(-1), { view: id, report: { ...report, timeline } }];
     const { timeline: own, ...figures } = report;
-    return { id, choice, report: figures, steps: memorySteps(timeline), isAtFloor: own.length === 0 };
+    return { id, choice, report: figures, steps: memorySteps(timeline), before, isAtFloor: own.length === 0 };
+  }
+
+  private async beforeSurgery(job: string, { batch, optimiser, policy }: MemoryChoice): Promise<MemoryView['before']> {
+    const { basePath: file } = this.model;
+    const { policies } = await this.parts.engine.request('model/memory', { job, path: file, batch, optimiser, policy });
+    const own = policies.find((p) => p.policy === policy);
+    return own && { peakBytes: own.peakBytes ?? 0, poolBytes: own.poolBytes ?? 0 };
   }
 
   /** Null when a later request of the kind has cancelled this one. */

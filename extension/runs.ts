@@ -1,5 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { formatBytes } from '../engine/contract/format';
+import type { StepMemory } from '../engine/contract/memory';
 import type { EngineClient } from './engineClient';
 import { EngineError } from './engineClient';
 
@@ -42,6 +44,11 @@ export interface RunOptions<T> {
 
 type Item = Run | RunResult;
 
+const memoryOf = ({ poolBytes, spillBytes, stepSeconds }: StepMemory): string =>
+  [`pool ${formatBytes(poolBytes)}`, spillBytes > 0 ? `spill ${formatBytes(spillBytes)}` : '', `${stepSeconds.toFixed(2)} s a step`]
+    .filter(Boolean)
+    .join(', ');
+
 /** Jobs of this session and runs that an earlier one left: what runs, how far it is, how it ended. */
 export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   private readonly list: Run[] = [];
@@ -50,13 +57,13 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   private readonly subscription: vscode.Disposable;
 
   constructor(private readonly engine: EngineClient) {
-    this.subscription = engine.onProgress(({ job, done, total, unit, message, epoch }) => {
+    this.subscription = engine.onProgress(({ job, done, total, unit, message, epoch, memory }) => {
       const run = this.list.find((r) => r.job === job);
       if (!run) return;
       run.fraction = total > 0 ? done / total : 0;
       run.detail = epoch
         ? `epoch ${epoch.epoch}: ${(100 * epoch.accuracy).toFixed(2)} %`
-        : `${message ? `${message}, ` : ''}${done}/${total} ${unit}`;
+        : `${message ? `${message}, ` : ''}${done}/${total} ${unit}${memory ? ` · ${memoryOf(memory)}` : ''}`;
       this.changed.fire(run);
     });
   }

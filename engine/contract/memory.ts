@@ -76,7 +76,23 @@ export interface MemoryCost {
 /** The report with its timeline as JSON, or a trace for chrome://tracing and Perfetto. */
 export type MemoryFormat = 'json' | 'trace';
 
+/** A step that has just run within planned memory. */
+export interface StepMemory {
+  readonly poolBytes: number;
+  /** Most bytes of the pool that were allocated at once. */
+  readonly peakBytes: number;
+  readonly spillBytes: number;
+  /** Bytes moved to the spill and back. */
+  readonly trafficBytes: number;
+  /** Measured. */
+  readonly stepSeconds: number;
+  /** Memory of the whole engine process after the step. */
+  readonly processBytes: number;
+}
+
 export interface MemoryRequests {
+  /** Memory of the engine process, and of the machine. */
+  'engine/memory': { params: Record<string, never>; result: { processBytes: number; machineBytes: number } };
   /** The plan of a training step of a file, or of a file with a surgery plan applied. */
   'model/memory': { params: { job: string; path: string; plan?: SurgeryPlan } & MemoryOptions; result: MemoryReport };
   /** What budgets between the floor of each saving policy and the least pool that holds everything cost. */

@@ -1,4 +1,4 @@
-import type { MemoryCost, MemoryFormat, MemoryKind, MemoryPolicy, MemoryPoint, MemoryReport } from './memory';
+import type { MemoryCost, MemoryFormat, MemoryKind, MemoryPolicy, MemoryPoint, MemoryReport, StepMemory } from './memory';
 
 /** What a person chooses on the page. */
 export interface MemoryChoice {
@@ -25,6 +25,8 @@ export interface MemoryView {
   readonly choice: MemoryChoice;
   readonly report: Omit<MemoryReport, 'timeline'>;
   readonly steps: MemorySteps;
+  /** Peak and pool of the same choice without the surgery plan, where there is one that changes the network. */
+  readonly before?: { readonly peakBytes: number; readonly poolBytes: number };
   /** The budget cannot be met: the steps are those of the policy's floor. */
   readonly isAtFloor: boolean;
 }
@@ -36,6 +38,15 @@ export interface MemoryPageState {
   readonly choice: MemoryChoice;
   /** Layers of the model page, which the steps' layers are among. */
   readonly layers: readonly string[];
+}
+
+/** A step of a training that runs within planned memory. */
+export interface LiveStep {
+  /** Of the run. */
+  readonly title: string;
+  readonly step: number;
+  readonly total: number;
+  readonly memory: StepMemory;
 }
 
 /** The page on the memory of a training step (webview/memory). */
@@ -56,5 +67,8 @@ export interface MemoryPageContract {
   };
   events: {
     state: MemoryPageState;
+    live: LiveStep;
+    /** The training has ended, one way or another. */
+    liveEnd: { readonly title: string };
   };
 }

@@ -1,5 +1,5 @@
 import type { DeviceReport } from './devices';
-import type { MemoryPolicy, MemoryRequests } from './memory';
+import type { MemoryPolicy, MemoryRequests, StepMemory } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { DecompositionEvents, DecompositionRequests } from './decomposition';
 import type { NoiseMagnitudes, NoiseOptions, NoiseRequests } from './noise';
@@ -130,6 +130,7 @@ export interface EngineEvents extends PruningEvents, DecompositionEvents {
     message?: string;
     epoch?: EpochResult;
     noise?: NoiseMagnitudes;
+    memory?: StepMemory;
   };
   'engine/log': { level: 'info' | 'warn' | 'error'; message: string };
 }

@@ -1,6 +1,7 @@
 import type { Graph } from '../graph/graph';
 import type { Tensor } from '../graph/tensor';
 import type { MemoryPolicy } from '../contract/memory';
+import type { Schedule } from '../memory/schedule';
 
 /** Runs a training graph within a pool of planned memory. */
 export interface MemoryOptions {
@@ -61,6 +62,8 @@ export interface Program {
   /** Milliseconds by operator type over all runs, when compiled with `profile`; ends the profiling. */
   profile?(): Map<string, number>;
   readonly resident?: Resident;
+  /** What every run takes, where it is planned to the byte. */
+  readonly schedule?: Pick<Schedule, 'poolBytes' | 'peakBytes' | 'spillBytes' | 'trafficBytes'>;
   dispose(): void;
 }
 

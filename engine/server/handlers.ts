@@ -14,7 +14,7 @@ import { measureNetworks } from './operations/measure';
 import type { OperationContext } from './operations/operation';
 import { planPrune } from './operations/prune';
 import { evaluateUnderAttack } from './operations/robustness';
-import { memoryHandlers } from './memoryHandlers';
+import { memoryHandlers, stepMemory } from './memoryHandlers';
 import { noiseHandlers } from './noiseHandlers';
 import { pruningHandlers } from './pruningHandlers';
 import { trainModel } from './operations/train';
@@ -66,8 +66,12 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
           { ...options, output },
           {
             ...context,
-            onStep: (step, total, { loss, reports }) =>
-              running.progress(step, total, 'steps', { message: `loss ${loss.toFixed(3)}`, noise: Object.fromEntries(reports) }),
+            onStep: (step, total, result) =>
+              running.progress(step, total, 'steps', {
+                message: `loss ${result.loss.toFixed(3)}`,
+                noise: Object.fromEntries(result.reports),
+                ...stepMemory(result),
+              }),
             onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }),
           },
         ),

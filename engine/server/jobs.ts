@@ -6,7 +6,7 @@ type Progress = EngineEvents['job/progress'];
 /** What the work behind a request may use to report and to stop. */
 export interface JobContext {
   readonly signal: AbortSignal;
-  progress(done: number, total: number, unit: string, extra?: Partial<Pick<Progress, 'message' | 'epoch' | 'noise'>>): void;
+  progress(done: number, total: number, unit: string, extra?: Partial<Pick<Progress, 'message' | 'epoch' | 'noise' | 'memory'>>): void;
 }
 
 /** Running jobs by id. Progress never goes back, and at most one message in 50 ms leaves for each job. */

@@ -39,6 +39,10 @@ export interface StepResult {
   readonly correct: number;
   /** How strongly the perturbation changed each layer, in its own unit; empty without one. */
   readonly reports: ReadonlyMap<string, number>;
+  /** Time of the compiled step. */
+  readonly seconds: number;
+  /** What it took of planned memory, where it is. */
+  readonly memory?: Program['schedule'];
 }
 
 /** Everything a run needs to go on bit for bit: tensors by name and the number of steps done. */
@@ -117,7 +121,9 @@ export class Trainer {
     const held = resident ? [] : this.current;
     const feeds = new Map<string, Tensor>([...held, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
     if (compiled.lengths) feeds.set(compiled.lengths.name, lengthsOf(compiled.lengths, x, lengths));
+    const started = performance.now();
     await this.program.run(feeds, { signal, into: resident ? this.results : this.outputTensors() });
+    const seconds = (performance.now() - started) / 1000;
     if (resident) this.host = 'behind';
     else [this.current, this.next] = [this.next, this.current];
     this.step_++;
@@ -127,7 +133,7 @@ export class Trainer {
       throw new SurgeryError('runtime-failed', `The loss became ${loss} at step ${this.step_}; lower the learning rate`);
     const scalar = (name: string): number => Number((this.results.get(name) as Tensor).data[0]);
     const reports = new Map([...compiled.reports].map(([layer, name]) => [layer, scalar(name)]));
-    return { loss, correct: scalar(compiled.correct), reports };
+    return { loss, correct: scalar(compiled.correct), reports, seconds, memory: this.program.schedule };
   }
 
   /** Sum over the steps so far of |dL/dp * p|, each with the value that p had before the update. */

@@ -8,6 +8,7 @@ import { connectHost, messageOf } from '../shared/host';
 import { kindColour } from './areaCanvas';
 import { CostChart } from './costChart';
 import { estimateCost } from './costEstimate';
+import { LiveView } from './liveView';
 import './memory.css';
 import { OverviewStrip } from './overviewStrip';
 import { PolicyTable } from './policyTable';
@@ -43,6 +44,7 @@ class MemoryPage {
   private readonly json = control('vscode-button', { id: 'export-json', appearance: 'secondary' }, 'JSON');
   private readonly trace = control('vscode-button', { id: 'export-trace', appearance: 'secondary' }, 'Chrome trace');
   private readonly key = element('div', 'key');
+  private readonly live = new LiveView();
   private readonly details: StepDetails;
   private readonly table: PolicyTable;
   private readonly chart: TimelineChart;
@@ -59,7 +61,15 @@ class MemoryPage {
       (policy) => this.choose({ policy }),
       (layer) => void this.reveal(layer, 'model'),
     );
-    this.root.append(this.header, this.choices(), this.notice.element, this.effect, this.drawing(chart, strip), this.comparison(costs));
+    this.root.append(
+      this.header,
+      this.choices(),
+      this.notice.element,
+      this.effect,
+      this.live.element,
+      this.drawing(chart, strip),
+      this.comparison(costs),
+    );
     this.chart = new TimelineChart(chart, {
       onLook: (step) => this.look(step),
       onPin: (step) => this.pin(step),
@@ -70,6 +80,8 @@ class MemoryPage {
     this.strip = new OverviewStrip(strip, { left: 46, right: 104 }, (range) => this.chart.zoom(range));
     this.costChart = new CostChart(costs, (budget, policy) => this.choose({ budget, policy }));
     host.on('state', (state) => this.showState(state));
+    host.on('live', (step) => this.live.show(step));
+    host.on('liveEnd', ({ title }) => this.live.end(title));
     host.ready();
   }
 
@@ -217,7 +229,7 @@ class MemoryPage {
         id: 'peak',
         name: 'Peak',
         value: value(() => formatBytes(this.timeline?.totals[peak] ?? 0)),
-        detail: `${this.timeline?.layer(peak) ?? ''}, ${PHASE_NAMES[this.timeline?.phase(peak) ?? 'forward']}`,
+        detail: value(() => `${this.timeline?.layer(peak) ?? ''}, ${PHASE_NAMES[this.timeline?.phase(peak) ?? 'forward']}`),
         isEstimate,
       },
       {
@@ -243,6 +255,14 @@ class MemoryPage {
         detail: own.floorLayer ? `set by ${own.floorLayer}` : 'everything stays',
       },
     ];
+    const before = this.view?.before;
+    if (before)
+      shown.push({
+        id: 'before',
+        name: 'Before surgery',
+        value: formatBytes(before.peakBytes),
+        detail: `peak, pool ${formatBytes(before.poolBytes)}`,
+      });
     this.effect.replaceChildren(figures(shown, 'small'));
   }
 

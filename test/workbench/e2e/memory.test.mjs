@@ -258,4 +258,46 @@ describe('memory timeline in the workbench', () => {
     await refusal.locator('.monaco-button', { hasText: 'Memory Timeline' }).click();
     await page.locator('.tabs-container .tab.active', { hasText: 'Memory' }).waitFor();
   });
+
+  it('shows pool, spill and step time while a model is tuned within a budget', async () => {
+    const frame = await timeline();
+    await frame.locator('#budget input').fill('40MiB');
+    await frame.locator('#budget input').press('Enter');
+    await idle(frame);
+    await frame.locator('#use').click();
+    await frame.locator('.notice', { hasText: 'now runs within 40.0 MiB' }).waitFor();
+    await startCommand('Scalpel: Tune with Data');
+    await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
+    await page.keyboard.press('Control+a');
+    await page.keyboard.type('1');
+    await page.keyboard.press('Enter');
+    await frame.locator('#live-pool').waitFor({ timeout: 90_000 });
+    const auto = policyOf(memory('--budget', '40MiB'), 'auto');
+    assert.equal(await frame.locator('#live-pool').innerText(), size(auto.peakBytes));
+    assert.equal(await frame.locator('#live-spill').innerText(), size(auto.spillBytes));
+    assert.match(await frame.locator('#live-step').innerText(), /^\d+\.\d\d s$/);
+    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    await page.locator('.monaco-list-row', { hasText: 'Training pool' }).waitFor({ timeout: 60_000 });
+    await shot('memory-training-dark');
+    const tuned = path.join(server.workspace, 'shapes-resnet8-tuned.onnx');
+    await page.locator('.tabs-container .tab.active', { hasText: 'shapes-resnet8-tuned.onnx' }).waitFor({ timeout: 150_000 });
+    assert.ok(existsSync(tuned));
+  });
+
+  it('tells the peak before surgery beside the one after', async () => {
+    await page.locator('.tabs-container .tab', { hasText: SAMPLE }).first().click();
+    const model = await opened('#compute');
+    await model.locator('#compute').click();
+    await model.locator('.threshold').waitFor({ timeout: 90_000 });
+    await model.locator('.threshold').focus();
+    for (let i = 0; i < 4; i++) await page.keyboard.press('PageUp');
+    await model.locator('#apply').click();
+    await command('Scalpel: Memory Timeline');
+    const frame = await timeline();
+    await frame.locator('#before').waitFor({ timeout: 60_000 });
+    await idle(frame);
+    const before = Number.parseFloat(await frame.locator('#before').innerText());
+    assert.ok(before > 0);
+    await shot('memory-surgery');
+  });
 });
