@@ -1,3 +1,4 @@
+import { createModel } from '../../engine/architectures/createModel';
 import { CRuntime } from '../../engine/runtime/onnxruntime/cRuntime';
 import type { MemoryPolicy } from '../../engine/contract/memory';
 import { memoryFloor } from '../../engine/memory/plan';
@@ -37,6 +38,10 @@ async function main(): Promise<void> {
   ]);
   const budgeted: Budgeted[] = [];
   for (const policy of ['liveness', 'auto'] as const) budgeted.push(await trainWithin(runtime, network, policy));
+  const lstm = createModel('lstm', { input: [5, 3], classes: 4, hidden: 6, seed: 2 });
+  const recurrent: number[][] = [];
+  for (const more of [{}, { device: 'webgpu' }, { device: 'webgpu', memory: {} }])
+    recurrent.push([...(await trainOnNoise(runtime, lstm, { steps: 3, input: [5, 3], ...more })).losses]);
   const weights = (name: string, from: typeof cpu): number[] => Array.from(from.weights.get(name)?.data as Float32Array);
   process.stdout.write(
     JSON.stringify({
@@ -46,6 +51,7 @@ async function main(): Promise<void> {
       memory,
       notes,
       budgeted,
+      recurrent,
       mean: [weights('n1.mean', cpu), weights('n1.mean', first)],
     }),
   );

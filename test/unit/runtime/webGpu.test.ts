@@ -18,6 +18,8 @@ interface Outcome {
   readonly notes: string[];
   readonly mean: [number[], number[]];
   readonly budgeted: Budgeted[];
+  /** Losses of an LSTM on the processor, on the GPU, and there by a plan. */
+  readonly recurrent: number[][];
 }
 
 if (existsSync(SOFTWARE_DEVICE))
@@ -54,6 +56,12 @@ if (existsSync(SOFTWARE_DEVICE))
       }
       const [liveness, auto] = outcome.budgeted as [Budgeted, Budgeted];
       assert.ok(auto.held < liveness.held && auto.moved > 0 && auto.recomputations > 0);
+    });
+
+    it('trains an LSTM, by a memory plan too', () => {
+      const [cpu = [], gpu = [], planned] = outcome.recurrent;
+      assertClose(gpu, cpu, 1e-3, 'losses');
+      assert.deepEqual(planned, gpu);
     });
 
     it('says what runs on the processor, and how long that takes', () => {
