@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import koffi from 'koffi';
@@ -180,10 +180,26 @@ export class Session {
 /** On a GPU the first run is always profiled, to tell what its provider left to the processor. */
 const isProfiled = ({ profile, device }: SessionSettings): boolean => Boolean(profile) || device === 'webgpu';
 
+let profileFolder: string | undefined;
 let profiles = 0;
 
-/** Never the same twice: onnxruntime adds no more than the time, and sessions that share a file spoil it. */
-const profilePrefix = (): string => path.join(os.tmpdir(), `scalpel-profile-${process.pid}-${profiles++}`);
+/** Never the same twice: sessions that share a file spoil it. The folder goes with the process. */
+function profilePrefix(): string {
+  if (profileFolder === undefined) {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'scalpel-profile-'));
+    process.once('exit', () => removeQuietly(folder));
+    profileFolder = folder;
+  }
+  return path.join(profileFolder, String(profiles++));
+}
+
+function removeQuietly(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // A system that does not remove open files leaves a few small ones in its temporary folder.
+  }
+}
 
 function takeText({ library, allocator }: Environment, pointer: bigint): string {
   const text = koffi.decode.string(pointer);
