@@ -19,6 +19,8 @@ export interface ArchitectureOptions {
   readonly outputModes?: readonly number[];
   readonly rank?: number;
   readonly blocks?: number;
+  /** Deviation of the represented input matrix at the start, in units of Glorot's. */
+  readonly gain?: number;
   /** Probability of dropping a feature, and a unit of the last state, while training. */
   readonly dropout?: number;
   readonly seed: number;

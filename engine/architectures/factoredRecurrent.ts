@@ -21,7 +21,8 @@ const DEPTH = 4;
 /**
  * A recurrent cell whose input-to-hidden matrix is a block-term form or a tensor train with all gates
  * folded into the first output mode (Ye et al., CVPR 2018; Yang et al., ICML 2017). The hidden-to-hidden matrix stays dense and
- * starts orthogonal, the forget gate's bias at one; the represented input matrix has Glorot's variance.
+ * starts orthogonal, the forget gate's bias at one; the represented input matrix has Glorot's
+ * deviation, times the gain.
  */
 export function factoredCell(
   builder: GraphBuilder,
@@ -36,7 +37,8 @@ export function factoredCell(
   const { network, inputModes, outputModes } = formOf(form, features, hidden, gates, options);
   const add = (key: string, tensor: Tensor): string => builder.initializer(`${kind}.${key}`, tensor);
   const wide = gates * hidden;
-  const tensors = initialWeights(network, glorotVariance(features, wide), random);
+  const { gain = 1 } = options;
+  const tensors = initialWeights(network, gain ** 2 * glorotVariance(features, wide), random);
   const weights = new Map([...tensors].map(([key, tensor]) => [key, add(key, tensor)]));
   const sizes = { inputs: features, outputs: wide, gates };
   const projected = emitLayer(builder, { network, inputModes, outputModes }, sizes, { value: x, shape: ['N', steps, features] }, weights, {

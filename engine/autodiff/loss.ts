@@ -1,5 +1,6 @@
 import { SurgeryError } from '../graph/errors';
 import { type Graph, intOf, producersOf } from '../graph/graph';
+import { elementCount } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
 
 export interface Loss {
@@ -41,6 +42,20 @@ export function softmaxCrossEntropy(builder: GraphBuilder, logits: string, label
   const scaled = builder.emit('Mul', [difference, builder.scalar(1 / batch)], {}, named('Gradient'));
   const gradient = shape.length === 2 ? scaled : builder.emit('Reshape', [scaled, builder.ints(shape)], {}, named('Unflatten'));
   return { loss, correct, gradient };
+}
+
+/** Mean of (z - target)^2 over all elements, gradient 2 (z - target) / elements; no prediction counts as correct. */
+export function meanSquaredError(builder: GraphBuilder, output: string, target: string): Loss {
+  const elements = elementCount(builder.shape(output));
+  const named = (name: string): { name: string } => ({ name: `loss/${name}` });
+  const difference = builder.emit('Sub', [output, target], {}, named('Difference'));
+  const squares = builder.emit('Mul', [difference, difference], {}, named('Squares'));
+  const axes = builder.ints(builder.shape(output).map((_, axis) => axis));
+  const sum = builder.emit('ReduceSum', [squares, axes], { keepdims: 0 }, named('Sum'));
+  const loss = builder.emit('Mul', [sum, builder.scalar(1 / elements)], {}, named('Mean'));
+  const gradient = builder.emit('Mul', [difference, builder.scalar(2 / elements)], {}, named('Gradient'));
+  const none = builder.constant({ type: 'int64', dims: [], data: BigInt64Array.of(0n) });
+  return { loss, correct: builder.emit('Identity', [none], {}, named('Correct')), gradient };
 }
 
 /** The network's first output; a softmax at the end is taken off, because the loss has its own. */

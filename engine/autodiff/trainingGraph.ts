@@ -3,6 +3,7 @@ import { type Graph, type NamedValue } from '../graph/graph';
 import { removeUnused } from '../graph/removeUnused';
 import { type Tensor, float32 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
+import { inferShapes } from '../ops/inferShapes';
 import { parametersOf } from '../ops/parameters';
 import { classifierInputs } from './classifierInputs';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
@@ -15,6 +16,8 @@ export interface TrainingGraphOptions {
   readonly batch: number;
   /** Batch statistics and dropout as in training; running statistics and no dropout otherwise. */
   readonly training: boolean;
+  /** Cross-entropy of a classifier with labels [batch] (by default), or mean squared distance of the first output to a target of its shape. */
+  readonly loss?: 'cross-entropy' | 'squared';
   /** Initializers to differentiate; all parameters when left out. */
   readonly parameters?: readonly string[];
   /** Also gives the gradient with respect to the network's input, under the input's name. */
@@ -35,7 +38,7 @@ export interface TrainingGraphOptions {
 export interface TrainingGraph {
   readonly graph: Graph;
   readonly batch: number;
-  /** Input of the network, [batch, ...], and labels, [batch] int64. */
+  /** Input of the network, [batch, ...], and labels, [batch] int64 (or the target, of the output's shape). */
   readonly x: string;
   readonly y: string;
   /** Input of the sequences' lengths, [batch], where the network takes them. */
@@ -68,7 +71,10 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const inputs = classifierInputs(source);
   const x = addInput(plain, inputs.x, options.batch);
   if (inputs.lengths) plain.input(inputs.lengths.name, [options.batch], inputs.lengths.type);
-  const y = plain.input('label', [options.batch], 'int64');
+  const y =
+    options.loss === 'squared'
+      ? plain.input('target', outputShape(source, plain, inputs.x.name))
+      : plain.input('label', [options.batch], 'int64');
   addInitializers(plain, source, options, parameters);
   const passes = new TrainingPasses(plain, source, options, { x, y }, options.inputGradient ? [...parameters, x] : parameters);
   const { loss, correct, logits, gradient } = passes.forward();
@@ -102,6 +108,14 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const exposed = exposeAll(builder, new Map([...updated, ...statistics]));
   removeUnused(builder.graph);
   return { ...common, gradients: new Map(), updated: exposed, state: [...state, ...passes.state], step };
+}
+
+function outputShape(source: Graph, builder: GraphBuilder, x: string): readonly number[] {
+  const output = source.outputs[0]?.name ?? '';
+  const shape = inferShapes(source, new Map([[x, builder.shape(x)]])).types.get(output)?.shape ?? [];
+  if (shape.length === 0 || !shape.every((d) => typeof d === 'number'))
+    throw new SurgeryError('shape-mismatch', `The shape of output ${output} is not known`);
+  return shape;
 }
 
 function addInput(builder: GraphBuilder, input: NamedValue, batch: number): string {

@@ -7,7 +7,7 @@ import { type ExpandedRules, type ForwardNode, appendBackward, dependentsOf } fr
 import { blockedForward } from './blocked/blockedForward';
 import type { Encoding } from './encoding';
 import { ForwardPass } from './forwardPass';
-import { type Loss, logitsOf, softmaxCrossEntropy } from './loss';
+import { type Loss, logitsOf, meanSquaredError, softmaxCrossEntropy } from './loss';
 import { NamedEmitter } from './namedEmitter';
 import type { StateSlot } from './optimiser';
 import type { Perturbation, RandomInput, Site, SiteContext } from './perturbation';
@@ -21,6 +21,7 @@ interface Batch {
 
 export interface PassesOptions {
   readonly training: boolean;
+  readonly loss?: 'cross-entropy' | 'squared';
   readonly perturbation?: Perturbation;
   /** Channels of a block, for training without perturbation; the plain layout when left out. */
   readonly block?: number;
@@ -55,7 +56,7 @@ export class TrainingPasses {
     private readonly batch: Batch,
     private readonly wrt: readonly string[],
   ) {
-    this.logits = logitsOf(source);
+    this.logits = options.loss === 'squared' ? (source.outputs[0]?.name ?? '') : logitsOf(source);
     this.perturbation = options.training ? options.perturbation : undefined;
     const sites = this.perturbation?.sites.map((site) => site.value) ?? [];
     this.differentiated = dependentsOf(source.nodes, [...wrt, ...sites]);
@@ -99,7 +100,8 @@ export class TrainingPasses {
     const logits = pass.nameOf(this.logits);
     this.nodes = pass.nodes;
     if (this.options.training && !this.perturbation) this.layOut(logits);
-    return { ...softmaxCrossEntropy(this.builder, logits, this.batch.y), logits };
+    const loss = this.options.loss === 'squared' ? meanSquaredError : softmaxCrossEntropy;
+    return { ...loss(this.builder, logits, this.batch.y), logits };
   }
 
   private layOut(logits: string): void {

@@ -82,6 +82,42 @@ export interface LayerChoice {
   readonly batch?: number;
 }
 
+/** One budget for all layers of a network: the fraction of its parameters, or of its MACs, to keep. */
+export interface NetworkBudget {
+  readonly params?: number;
+  readonly macs?: number;
+  readonly seed?: number;
+  /** Samples of one forward pass, 1 when left out. */
+  readonly batch?: number;
+  readonly hiddenToHidden?: boolean;
+}
+
+/** Forms for the layers of a network, with the loss expected and the one measured on the held-out split. */
+export interface RankBudget {
+  readonly plan: SurgeryPlan;
+  readonly layers: readonly {
+    readonly layer: string;
+    readonly choice: BlockTermChoice;
+    readonly error: number;
+    readonly parameters: number;
+    readonly denseParameters: number;
+    /** Second-order Taylor estimate. */
+    readonly lossChange: number;
+  }[];
+  readonly lossChange: number;
+  readonly before: { readonly parameters: number; readonly macs: number; readonly loss: number; readonly accuracy: number };
+  readonly after: { readonly parameters: number; readonly macs: number; readonly loss: number; readonly accuracy: number };
+}
+
+/** Where the samples of a rank budget come from. */
+interface BudgetData {
+  readonly data: string;
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly raw?: boolean;
+  readonly limit?: number;
+}
+
 export interface DecompositionEvents {
   /** Candidates of a layer so far, while `model/ranks` looks for more. */
   'ranks/partial': { job: string; ranks: LayerRanks };
@@ -96,6 +132,11 @@ export interface DecompositionRequests {
   'model/ranks': {
     params: { job: string; path: string; plan?: SurgeryPlan; layer?: string; batch?: number; seed?: number };
     result: { layers: readonly LayerRanks[] };
+  };
+  /** Forms for all layers under one budget, as operations of the plan. */
+  'model/rankBudget': {
+    params: { job: string; path: string; plan?: SurgeryPlan } & NetworkBudget & BudgetData;
+    result: RankBudget;
   };
   /** The layers that can be replaced. */
   'model/replaceable': {

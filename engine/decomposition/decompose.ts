@@ -4,6 +4,7 @@ import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { bytesOf, elementCount, type Tensor } from '../graph/tensor';
 import type { Runtime } from '../runtime/runtime';
+import type { Block } from './alternatingLeastSquares';
 import { type BlockTermFit, type FitOptions, fitBlockTerm, fitTensor } from './fit';
 import { type BlockTermShape, blockTermShape } from './layerForms';
 import { type ReplaceableLayer, convolutionTensor, replaceableLayer, rowsOf, weightMatrix } from './replaceable';
@@ -17,6 +18,7 @@ export interface Decomposed {
   readonly shape: BlockTermShape;
   /** ||W - fit|| / ||W||. */
   readonly error: number;
+  readonly blocks: readonly Block[];
 }
 
 type Choice = Pick<DecomposeOperation['blockTerm'], 'inputModes' | 'outputModes' | 'ranks' | 'blocks'>;
@@ -38,12 +40,18 @@ export async function decomposeLayer(
   const shape = shapeFor(layer, choice);
   const fit = await fitLayer(runtime, source, layer, shape, options);
   const rows = rowsOf(source, layer) * (choice.batch ?? 1);
-  const replaced =
-    layer.kind === 'convolution'
-      ? replaceConvolution(source, layer, fit.blocks)
-      : replaceLayer(source, layer, blockTermForm(shape, fit.blocks), rows);
-  return { graph: replaced, layer, shape, error: fit.error };
+  return { graph: replaceByBlocks(source, layer, shape, fit.blocks, rows), layer, shape, error: fit.error, blocks: fit.blocks };
 }
+
+/** Writes the blocks of a fit in place of the layer's weight, for `rows` rows of a forward pass. */
+export const replaceByBlocks = (
+  graph: Graph,
+  layer: ReplaceableLayer,
+  shape: BlockTermShape,
+  blocks: readonly Block[],
+  rows: number,
+): Graph =>
+  layer.kind === 'convolution' ? replaceConvolution(graph, layer, blocks) : replaceLayer(graph, layer, blockTermForm(shape, blocks), rows);
 
 /** Fits a layer's weight, or takes the fit that was made before. */
 export async function fitLayer(
@@ -79,7 +87,7 @@ export function shapeFor(layer: ReplaceableLayer, { inputModes, outputModes, ran
     if (inputModes.length > 2 || elementCount(inputModes) !== inputs || elementCount(outputModes) !== outputs)
       throw new SurgeryError(
         'option-invalid',
-        `Layer ${layer.node.name} is a convolution: its modes are ${inputs} and ${outputs}, with one rank for each`,
+        `Layer ${layer.name} is a convolution: its modes are ${inputs} and ${outputs}, with one rank for each`,
       );
     return blockTermShape([inputs, 1, window], [1, outputs, 1], [inRank, outRank, window], blocks);
   }
@@ -88,7 +96,7 @@ export function shapeFor(layer: ReplaceableLayer, { inputModes, outputModes, ran
   if (make < inputs || elementCount(folded) < outputs || (folded[0] ?? 1) % gates !== 0)
     throw new SurgeryError(
       'option-invalid',
-      `Modes ${inputModes.join(',')} and ${outputModes.join(',')} are too small for layer ${layer.node.name}, which has ${inputs} inputs and ${outputs} outputs${gates > 1 ? ` in ${gates} gates of ${outputs / gates}` : ''}`,
+      `Modes ${inputModes.join(',')} and ${outputModes.join(',')} are too small for layer ${layer.name}, which has ${inputs} inputs and ${outputs} outputs${gates > 1 ? ` in ${gates} gates of ${outputs / gates}` : ''}`,
     );
   return blockTermShape(inputModes, folded, ranks.length === 1 ? (ranks[0] ?? 1) : ranks, blocks);
 }

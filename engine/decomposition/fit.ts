@@ -29,6 +29,9 @@ export interface BlockTermFit {
 const SCREENING_SWEEPS = 10;
 const STALLED = 1e-9;
 const EXACT = 1e-11;
+/** Below this error the tensor is a sum of such blocks, and more sweeps go on to find it. */
+const NEARLY_EXACT = 1e-3;
+const NEARLY_EXACT_SWEEPS = 5;
 /** Up to this many elements a start costs little, and many are tried. */
 const SMALL = 10_000;
 /** Elements of the compressed tensor at most. */
@@ -113,12 +116,16 @@ async function fitCompressed(
     if (best.residual <= EXACT ** 2 * squared) break;
   }
   if (!best) throw new SurgeryError('internal', 'No start was tried');
-  for (let done = 0; done < sweeps; done += SCREENING_SWEEPS) {
+  let most = sweeps;
+  for (let done = 0; done < most; done += SCREENING_SWEEPS) {
     const before = best.residual;
     best = await runSweeps(products, tensor, best.blocks, squared, SCREENING_SWEEPS, options.signal);
-    options.onProgress?.(total - sweeps + done, total, `Error ${Math.sqrt(best.residual / squared).toFixed(4)}`);
+    options.onProgress?.(total - sweeps + Math.min(done, sweeps), total, `Error ${Math.sqrt(best.residual / squared).toFixed(4)}`);
     const exact = explicitResidual(tensor, best.blocks) / Math.sqrt(squared);
-    if (exact < EXACT || (exact > 1e-6 && before - best.residual < STALLED * squared)) break;
+    const gained = before - best.residual;
+    const stalled = gained < STALLED * squared && (exact > NEARLY_EXACT || gained < NEARLY_EXACT * before);
+    if (exact < EXACT || (exact > 1e-8 && stalled)) break;
+    if (exact < NEARLY_EXACT) most = NEARLY_EXACT_SWEEPS * sweeps;
   }
   options.onProgress?.(total, total, 'Fitted');
   return best.blocks;

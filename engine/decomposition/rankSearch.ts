@@ -84,6 +84,27 @@ function largestRank(inputModes: readonly number[], outputModes: readonly number
   }
 }
 
+/** Multiply-accumulates of a shape in a layer for so many rows, in the order that is written. */
+export const shapeMacs = (layer: ReplaceableLayer, shape: BlockTermShape, rows: number): number =>
+  layer.kind === 'convolution' ? rows * storedParameters(layer, shape) : fastestPath(blockTermNetwork(shape, rows), 'inference').macs;
+
+/**
+ * Shapes for a budget: those proposed that take no more multiply-accumulates than the dense layer, and the low-rank ones, which
+ * never do: one block over the modes (1, outputs) and (inputs, 1).
+ */
+export function budgetShapes(layer: ReplaceableLayer, targets: readonly number[], rows: number): BlockTermShape[] {
+  const { inputs, outputs, window } = layer;
+  const most = rows * inputs * outputs * window;
+  const found = proposeShapes(layer, targets).filter((shape) => shapeMacs(layer, shape, rows) <= most);
+  if (layer.kind === 'convolution') return found;
+  const lowRank = targets.flatMap((target) => {
+    const [inputModes, outputModes] = [[1, inputs], [outputs, 1]]; // prettier-ignore
+    const rank = Math.min(largestRank(inputModes, outputModes, 1, target * inputs * outputs), inputs, outputs);
+    return rank > 0 ? [{ inputModes, outputModes, ranks: [rank, rank], blocks: 1 }] : [];
+  });
+  return [...found, ...lowRank];
+}
+
 /** Parameters of a shape as it is written into the model. */
 export function storedParameters(layer: ReplaceableLayer, shape: BlockTermShape): number {
   if (layer.kind !== 'convolution') return blockTermCost(shape).parameters;
@@ -105,17 +126,17 @@ export async function rankLayer(
     const shapes = proposeShapes(layer);
     const survey = new Survey(runtime, rows, options);
     const { spectrum, baselines } = await compare(products, graph, layer, shapes, survey, new Random(options.seed ?? 1, 23));
-    const { node, inputs, outputs, gates, window } = layer;
+    const { node, name, inputs, outputs, gates, window } = layer;
     const denseParameters = inputs * outputs * window;
-    const common = { layer: node.name, op: node.op, inputs, outputs, gates, batch, spectrum, denseParameters };
+    const common = { layer: name, op: node.op, inputs, outputs, gates, batch, spectrum, denseParameters };
     const dense = { denseMacs: rows * denseParameters, denseMilliseconds: await survey.dense(layer) };
     const candidates = [...baselines];
     for (const [i, shape] of shapes.entries()) {
       options.onPartial?.({ ...common, ...dense, verdict: '', candidates: markPareto(candidates) });
-      options.onProgress?.(i, shapes.length, `${node.name}: rank ${shape.ranks.join(',')}, ${shape.blocks} blocks`);
+      options.onProgress?.(i, shapes.length, `${name}: rank ${shape.ranks.join(',')}, ${shape.blocks} blocks`);
       candidates.push(await survey.fitted(graph, layer, shape));
     }
-    options.onProgress?.(shapes.length, shapes.length, node.name);
+    options.onProgress?.(shapes.length, shapes.length, name);
     const all = markPareto(candidates);
     return { ...common, ...dense, verdict: verdictOf(all, denseParameters), candidates: all };
   } finally {

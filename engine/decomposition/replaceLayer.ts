@@ -19,7 +19,7 @@ export const OLDEST_OPSET = 11;
 /**
  * The graph with one dense or recurrent layer's weight replaced by a network of smaller tensors, as ordinary operators. A
  * recurrent layer keeps its node: either its input is projected before it and the node's W becomes the identity, or W is rebuilt
- * once a forward pass; what is estimated to be faster for `rows` rows is written.
+ * once a forward pass; what is estimated to be faster for `rows` rows is written. A hidden-to-hidden matrix is always rebuilt.
  */
 export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: WeightForm, rows: number): Graph {
   const splice = new Splice(graph, layer.node);
@@ -27,7 +27,7 @@ export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: Weight
   const { node } = layer;
   const weights = splice.addWeights(layer.weight, form.weights);
   const x = { value: node.inputs[0] ?? '', shape: splice.shapeOf(node.inputs[0]) };
-  const options = { name: node.name, rows, passes: 'inference' } as const;
+  const options = { name: layer.name, rows, passes: 'inference' } as const;
   if (layer.kind === 'dense') {
     const product = emitLayer(builder, form, layer, x, weights, options);
     const bias = node.op === 'Gemm' ? scaledBias(splice, node) : '';
@@ -37,11 +37,11 @@ export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: Weight
   }
   if (layer.kind === 'convolution') throw new SurgeryError('internal', 'A convolution is replaced by replaceConvolution');
   const [directions = 1, wide = 1] = graph.initializers.get(layer.weight)?.dims ?? [];
-  if (rebuildIsFaster(layer, form, rows)) {
-    const matrix = emitWeight(builder, form, layer, weights, node.name);
-    const turned = builder.emit('Transpose', [matrix], { perm: [1, 0] }, { name: `${node.name}/Transpose` });
-    const w = builder.emit('Reshape', [turned, builder.ints([directions, wide, layer.inputs])], {}, { name: `${node.name}/Reshape` });
-    splice.keep({ ...node, inputs: node.inputs.map((name, i) => (i === 1 ? w : name)) });
+  if (layer.operand === 2 || rebuildIsFaster(layer, form, rows)) {
+    const matrix = emitWeight(builder, form, layer, weights, layer.name);
+    const turned = builder.emit('Transpose', [matrix], { perm: [1, 0] }, { name: `${layer.name}/Transpose` });
+    const w = builder.emit('Reshape', [turned, builder.ints([directions, wide, layer.inputs])], {}, { name: `${layer.name}/Reshape` });
+    splice.keep({ ...node, inputs: node.inputs.map((name, i) => (i === layer.operand ? w : name)) });
     return splice.apply();
   }
   const projected = emitLayer(builder, form, layer, x, weights, options);
@@ -49,10 +49,10 @@ export function replaceLayer(graph: Graph, layer: ReplaceableLayer, form: Weight
     'ConstantOfShape',
     [builder.ints([layer.outputs, layer.outputs])],
     {},
-    { name: `${node.name}/ConstantOfShape` },
+    { name: `${layer.name}/ConstantOfShape` },
   );
-  const eye = builder.emit('EyeLike', [square], {}, { name: `${node.name}/EyeLike` });
-  const w = builder.emit('Reshape', [eye, builder.ints([directions, wide, layer.outputs])], {}, { name: `${node.name}/Reshape` });
+  const eye = builder.emit('EyeLike', [square], {}, { name: `${layer.name}/EyeLike` });
+  const w = builder.emit('Reshape', [eye, builder.ints([directions, wide, layer.outputs])], {}, { name: `${layer.name}/Reshape` });
   splice.keep({ ...node, inputs: node.inputs.map((name, i) => (i === 0 ? projected : i === 1 ? w : name)) });
   return splice.apply();
 }

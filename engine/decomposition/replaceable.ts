@@ -8,8 +8,12 @@ export type LayerKind = 'dense' | 'recurrent' | 'convolution';
 /** A layer whose weight a block-term form can stand for. */
 export interface ReplaceableLayer {
   readonly node: Node;
+  /** The node's, or that of the hidden-to-hidden weight. */
+  readonly name: string;
   readonly kind: LayerKind;
+  /** Initializer, and the position where the node takes it: 2 for the hidden-to-hidden matrix of a recurrent layer, 1 elsewhere. */
   readonly weight: string;
+  readonly operand: 1 | 2;
   readonly inputs: number;
   /** Outputs of all gates and directions. */
   readonly outputs: number;
@@ -21,35 +25,36 @@ export interface ReplaceableLayer {
 
 const RECURRENT: Readonly<Record<string, number>> = { LSTM: 4, GRU: 3, RNN: 1 };
 
-/** Layers that can be replaced, in file order. */
-export const findReplaceable = (graph: Graph): ReplaceableLayer[] =>
+/** Layers that can be replaced, in file order; recurrent ones with their hidden-to-hidden matrix if that is asked for. */
+export const findReplaceable = (graph: Graph, { hiddenToHidden = false } = {}): ReplaceableLayer[] =>
   graph.nodes.flatMap((node) => {
-    const found = describe(graph, node);
-    return typeof found === 'string' ? [] : [found];
+    const found = [describe(graph, node), ...(hiddenToHidden && RECURRENT[node.op] !== undefined ? [describe(graph, node, 2)] : [])];
+    return found.filter((layer) => typeof layer !== 'string');
   });
 
 /** @throws SurgeryError 'option-invalid' that says why a layer cannot be replaced, or which could. */
 export function replaceableLayer(graph: Graph, name: string): ReplaceableLayer {
   const node = graph.nodes.find((n) => n.name === name) ?? graph.nodes.find((n) => n.inputs.slice(1).includes(name));
   if (!node) {
-    const names = findReplaceable(graph).map((l) => l.node.name);
+    const names = findReplaceable(graph).map((l) => l.name);
     throw new SurgeryError(
       'option-invalid',
       `The model has no layer ${name}; ${names.length > 0 ? `these can be decomposed: ${names.slice(0, 20).join(', ')}` : 'none of its layers can be decomposed'}`,
     );
   }
-  const found = describe(graph, node);
+  const hidden = RECURRENT[node.op] !== undefined && name === node.inputs[2] && name !== node.name;
+  const found = describe(graph, node, hidden ? 2 : 1);
   if (typeof found === 'string') throw new SurgeryError('option-invalid', `Layer ${node.name} (${node.op}) cannot be decomposed: ${found}`);
   return found;
 }
 
-function describe(graph: Graph, node: Node): ReplaceableLayer | string {
+function describe(graph: Graph, node: Node, operand: 1 | 2 = 1): ReplaceableLayer | string {
   if (node.domain !== '') return `operator ${node.domain}.${node.op} has no weight matrix that is known`;
-  const weight = node.inputs[1] ?? '';
+  const weight = node.inputs[operand] ?? '';
   const tensor = graph.initializers.get(weight);
   if (!tensor) return 'its weight is not stored in the file';
   if (tensor.type !== 'float32') return `its weight is of type ${tensor.type}; only float32 weights are decomposed`;
-  const common = { node, weight, gates: 1, window: 1 };
+  const common = { node, name: operand === 1 ? node.name : weight, weight, operand, gates: 1, window: 1 };
   const [a = 1, b = 1, c = 1] = tensor.dims;
   if (node.op === 'Gemm') {
     if (intOf(node, 'transA', 0) === 1) return 'its input is transposed';
@@ -68,13 +73,19 @@ function describe(graph: Graph, node: Node): ReplaceableLayer | string {
   return { ...common, kind: 'recurrent', inputs: c, outputs: a * b, gates: a * gates };
 }
 
+/** Whether the initializer holds [outputs, inputs], and what the operator multiplies it by. */
+export function storageOf({ node }: ReplaceableLayer): { turned: boolean; scale: number } {
+  const straight = node.op === 'MatMul' || (node.op === 'Gemm' && intOf(node, 'transB', 0) === 0);
+  return { turned: !straight, scale: node.op === 'Gemm' ? floatOf(node, 'alpha', 1) : 1 };
+}
+
 /** The weight as a matrix [inputs, outputs], row-major; gates (and directions) are the slowest digit of a column. */
 export function weightMatrix(graph: Graph, layer: ReplaceableLayer): Float32Array {
   const { data } = graph.initializers.get(layer.weight) as Tensor & { data: Float32Array };
-  const { node, inputs, outputs } = layer;
+  const { inputs, outputs } = layer;
   if (layer.kind === 'convolution') throw new SurgeryError('internal', 'A convolution has no weight matrix');
-  const alpha = node.op === 'Gemm' ? floatOf(node, 'alpha', 1) : 1;
-  const straight = node.op === 'MatMul' || (node.op === 'Gemm' && intOf(node, 'transB', 0) === 0);
+  const { turned, scale: alpha } = storageOf(layer);
+  const straight = !turned;
   if (straight && alpha === 1) return data;
   const result = new Float32Array(data.length);
   if (straight) return result.map((_, i) => alpha * (data[i] as number));

@@ -4,6 +4,7 @@ import type { Block } from './alternatingLeastSquares';
 import { unfoldMatrix } from './fold';
 import { type BlockTermShape, blockTermNetwork } from './layerForms';
 import { type Folded, squaredNorm } from './products';
+import { type ReplaceableLayer, storageOf } from './replaceable';
 import type { TensorNetwork } from './tensorNetwork';
 
 /** A weight written as a network of smaller tensors: the network for batch 1, and its weights by their names in it. */
@@ -48,3 +49,26 @@ function stack(parts: readonly ArrayLike<number>[], dims: readonly number[]): Te
 /** The matrix [prod I, prod J] that a fit stands for. */
 export const fittedMatrix = ({ inputModes, outputModes }: BlockTermShape, blocks: readonly Block[]): Float64Array =>
   unfoldMatrix(Float64Array.from(reconstruct(blocks).data), inputModes, outputModes);
+
+/** A fit in the layout of the layer's own initializer. */
+export function fittedWeight(layer: ReplaceableLayer, shape: BlockTermShape, blocks: readonly Block[]): Float32Array {
+  const { inputs, outputs, gates, window, kind } = layer;
+  const result = new Float32Array(inputs * outputs * window);
+  if (kind === 'convolution') {
+    const { data } = reconstruct(blocks);
+    for (let c = 0; c < inputs; c++)
+      for (let m = 0; m < outputs; m++)
+        for (let w = 0; w < window; w++) result[(m * inputs + c) * window + w] = data[(c * outputs + m) * window + w] as number;
+    return result;
+  }
+  const matrix = fittedMatrix(shape, blocks);
+  const columns = elementCount(shape.outputModes);
+  const [narrow, wide] = [outputs / gates, columns / gates];
+  const { turned, scale } = storageOf(layer);
+  for (let i = 0; i < inputs; i++)
+    for (let j = 0; j < outputs; j++) {
+      const from = i * columns + Math.floor(j / narrow) * wide + (j % narrow);
+      result[turned ? j * inputs + i : i * outputs + j] = (matrix[from] as number) / scale;
+    }
+  return result;
+}

@@ -1,5 +1,6 @@
 import type { DecompositionRequests } from '../contract/decomposition';
 import type { Handlers, InJob, Notify } from './handlers';
+import { budgetNetwork } from './operations/decomposeNetwork';
 import { costOfChoice, fitChoice, listReplaceable, planDecompose, rankModel } from './operations/decompose';
 
 /** Handlers of the requests about block-term forms. */
@@ -8,6 +9,11 @@ export const decompositionHandlers = (inJob: InJob, notify: Notify): Pick<Handle
     inJob(job, (context) => rankModel(path, options, { ...context, onPartial: (ranks) => notify('ranks/partial', { job, ranks }) })),
   'ranks/cost': (choice) => costOfChoice(choice),
   'ranks/fit': ({ job, ...choice }) => inJob(job, (context) => fitChoice(choice, context)),
+  'model/rankBudget': ({ job, path, ...flags }) =>
+    inJob(job, async (context) => {
+      const { plan, layers, lossChange, before, after } = await budgetNetwork(path, flags, context);
+      return { plan, layers, lossChange, before, after };
+    }),
   'model/replaceable': ({ path, plan }) => listReplaceable(path, plan),
   'plan/decompose': ({ job, path, plan, layer, choice, batch }) =>
     inJob(job, (context) => planDecompose(path, plan, layer, choice, context, batch)),

@@ -77,7 +77,8 @@ async function runOne(program: Program, feeds: ReadonlyMap<string, Tensor>, outp
   return result;
 }
 
-const reshapeTo = (x: Tensor, rank: number | undefined): Tensor =>
+/** Samples as a network takes them whose input is a matrix. */
+export const reshapeTo = (x: Tensor, rank: number | undefined): Tensor =>
   rank === 2 && x.dims.length > 2 ? { ...x, dims: [x.dims[0] ?? 1, elementCount(x.dims.slice(1))] } : x;
 
 /** Pieces of exactly `size` samples for networks whose batch is fixed; the last one is filled up with zeros. */

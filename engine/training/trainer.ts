@@ -15,6 +15,8 @@ export interface TrainerOptions {
   readonly optimiser: Optimiser;
   /** Seed of what is drawn for each step: dropout masks and noise. */
   readonly seed?: number;
+  /** Of a classifier with labels by default; 'squared' takes targets of the output's shape in their place. */
+  readonly loss?: 'cross-entropy' | 'squared';
   /** Parameters that change; all when left out. */
   readonly parameters?: readonly string[];
   /** Strength of an L1 term by parameter. */

@@ -2,7 +2,7 @@
  * Test accuracy of recurrent classifiers, dense and factored, trained with the same budget, over several seeds.
  *
  * `npx tsx test/bench/sequenceComparison.ts --data DIR --seeds 1,2,3,4,5 --epochs 15 --results FILE.jsonl lstm:lr=0.001 bt-lstm:lr=0.003,rank=4`
- * A run is an architecture of `create` with settings of its own: lr, schedule, decay (AdamW), dropout, rank, blocks, hidden,
+ * A run is an architecture of `create` with settings of its own: lr, schedule, decay (AdamW), dropout, rank, blocks, gain, hidden,
  * in and out (modes, such as 12.12.12.15). Every run and seed is a line of the results file and is not made twice, so that an
  * interrupted comparison goes on. Without `--data` it prints the tables of what the file holds.
  */
@@ -79,6 +79,7 @@ async function measure(data: string, run: string, seed: number): Promise<Result>
     outputModes: modes('out'),
     rank: setting('rank', 4),
     blocks: setting('blocks', 2),
+    gain: setting('gain', 1),
     dropout: setting('dropout', 0),
     seed,
   });

@@ -21,6 +21,7 @@ export function defineCreate(program: Command): void {
     .option('--output-modes <sizes>', 'factors of their hidden units (default: balanced)', sizeList)
     .option('--rank <count>', 'rank of their cores', positiveInteger, 4)
     .option('--blocks <count>', 'blocks of bt- networks', positiveInteger, 2)
+    .option('--gain <factor>', "deviation of their input matrix at the start, in units of Glorot's", nonNegative, 1)
     .option('--dropout <fraction>', 'dropout of recurrent networks on features and last state', nonNegative, 0)
     .option('--seed <number>', 'seed of the initial weights', integer, 1);
   addJson(command).action((architecture: string, options: JsonOption & { output: string } & CreateOptions) =>

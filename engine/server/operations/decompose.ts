@@ -2,9 +2,10 @@ import path from 'node:path';
 import type { BlockTermChoice, LayerChoice, LayerRanks, RankCandidate, ShapeCost } from '../../contract/decomposition';
 import type { Measured } from '../../contract/models';
 import type { DecomposeOperation, SurgeryPlan } from '../../contract/plan';
-import { decomposeLayer, fitLayer, shapeFor } from '../../decomposition/decompose';
+import type { Calibration } from '../../decomposition/calibrate';
+import { type Decomposed, decomposeLayer, fitLayer, shapeFor } from '../../decomposition/decompose';
 import { findReplaceable, replaceableLayer, rowsOf } from '../../decomposition/replaceable';
-import { SURVEY, proposeShapes, rankLayer, rankShape, storedParameters } from '../../decomposition/rankSearch';
+import { SURVEY, budgetShapes, rankLayer, rankShape, storedParameters } from '../../decomposition/rankSearch';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import type { Graph } from '../../graph/graph';
@@ -12,13 +13,15 @@ import { findChannelGroups } from '../../pruning/channelGroups';
 import { outputDifference } from '../../pruning/maskedDifference';
 import { SelectionCost } from '../../pruning/selectionCost';
 import { emptyPlan, withOperation, writePlan } from '../../surgery/plan';
+import type { DataFlags } from './data';
 import { costOfShape } from './shapeCost';
 import { loadModel } from './loadModel';
 import { measureNetworks } from './measure';
 import type { OperationContext } from './operation';
+import { refineLayer } from './refineLayer';
 import { runtime } from './runtime';
 
-export interface DecomposeFlags {
+export interface DecomposeFlags extends Partial<DataFlags> {
   readonly layer: string;
   readonly inputModes?: readonly number[];
   readonly outputModes?: readonly number[];
@@ -29,6 +32,8 @@ export interface DecomposeFlags {
   readonly seed?: number;
   readonly batch?: number;
   readonly threads?: number;
+  /** Training samples of `data` on which the layer's outputs are matched afterwards. */
+  readonly calibrate?: number;
   readonly output: string;
   readonly planOnly?: boolean;
 }
@@ -40,6 +45,7 @@ export interface DecomposeResult {
   readonly error: number;
   /** Largest difference of the outputs on random input, relative to the largest output: what the error of the weight does. */
   readonly outputDifference: number;
+  readonly calibration?: Calibration;
   readonly before: Measured;
   readonly after: Measured;
   readonly plan: SurgeryPlan;
@@ -54,31 +60,48 @@ const fitProgress = (context: OperationContext) => ({
 export async function decomposeModel(file: string, flags: DecomposeFlags, context: OperationContext = {}): Promise<DecomposeResult> {
   const model = await loadModel(file);
   const choice = await chooseForm(model.graph, flags, context);
-  const { graph, layer, error } = await decomposeLayer(
+  const decomposed = await decomposeLayer(
     runtime(),
     model.graph,
     flags.layer,
     { ...choice, batch: flags.batch },
     { ...fitProgress(context), seed: choice.seed, threads: flags.threads },
   );
+  const { layer, error } = decomposed;
+  const { graph, calibration } = await refined(model.graph, decomposed, flags, context);
   const [before, after] = await measureNetworks([model.graph, graph], { threads: flags.threads }, context);
-  const operation = decomposeOperation('decompose-1', layer.node.name, choice, flags.batch ?? 1, after);
+  const operation = decomposeOperation('decompose-1', layer.name, choice, flags.batch ?? 1, after);
   const plan = withOperation(emptyPlan(path.resolve(file), model.hash), operation);
   const difference = await outputDifference(runtime(), graph, model.graph);
   if (flags.planOnly) await writePlan(plan, flags.output);
   else await writeOnnx(graph, flags.output);
   return {
-    layer: layer.node.name,
+    layer: layer.name,
     choice,
     error,
     outputDifference: difference,
+    ...(calibration ? { calibration } : {}),
     before: before as Measured,
     after: after as Measured,
     plan,
   };
 }
 
-function decomposeOperation(
+async function refined(
+  original: Graph,
+  decomposed: Decomposed,
+  flags: DecomposeFlags,
+  context: OperationContext,
+): Promise<{ graph: Graph; calibration?: Calibration }> {
+  const { data, calibrate: samples, batch = 1, seed = 1 } = flags;
+  if (samples === undefined) return decomposed;
+  if (data === undefined) throw new SurgeryError('option-invalid', '--calibrate needs --data');
+  if (flags.planOnly)
+    throw new SurgeryError('option-invalid', 'A plan holds no weights, so that --plan-only and --calibrate do not go together');
+  return refineLayer(original, decomposed, { ...flags, data, samples, batch, seed }, context);
+}
+
+export function decomposeOperation(
   id: string,
   layer: string,
   choice: BlockTermChoice,
@@ -109,7 +132,8 @@ async function chooseForm(graph: Graph, flags: DecomposeFlags, context: Operatio
   }
   let best: { choice: BlockTermChoice; error: number } | undefined;
   const limit = params * layer.inputs * layer.outputs * layer.window;
-  for (const shape of proposeShapes(layer, [params]).filter((s) => storedParameters(layer, s) <= limit)) {
+  const rows = Math.max(1, (flags.batch ?? 1) * rowsOf(graph, layer));
+  for (const shape of budgetShapes(layer, [params], rows).filter((s) => storedParameters(layer, s) <= limit)) {
     const { error } = await fitLayer(runtime(), graph, layer, shape, { ...fitProgress(context), seed, ...SURVEY });
     const convolution = layer.kind === 'convolution';
     const choice = convolution
@@ -118,10 +142,7 @@ async function chooseForm(graph: Graph, flags: DecomposeFlags, context: Operatio
     if (!best || error < best.error) best = { choice, error };
   }
   if (!best)
-    throw new SurgeryError(
-      'budget-impossible',
-      `Layer ${layer.node.name} has no block-term form with ${Math.floor(limit)} parameters or fewer`,
-    );
+    throw new SurgeryError('budget-impossible', `Layer ${layer.name} has no block-term form with ${Math.floor(limit)} parameters or fewer`);
   return best.choice;
 }
 
@@ -176,8 +197,8 @@ export async function fitChoice(
 export async function listReplaceable(file: string, plan?: SurgeryPlan) {
   const { graph } = await loadModel(file, plan);
   return {
-    layers: findReplaceable(graph).map(({ node, inputs, outputs, gates, window }) => ({
-      layer: node.name,
+    layers: findReplaceable(graph).map(({ node, name, inputs, outputs, gates, window }) => ({
+      layer: name,
       op: node.op,
       inputs,
       outputs,
@@ -204,7 +225,7 @@ export async function planDecompose(
   const decomposed = await decomposeLayer(runtime(), graph, layer, { ...choice, batch }, options);
   const effect = new SelectionCost(findChannelGroups(decomposed.graph)).of();
   const id = base.operations[at]?.id ?? `decompose-${base.operations.length + 1}`;
-  const operation = decomposeOperation(id, decomposed.layer.node.name, choice, batch, effect);
+  const operation = decomposeOperation(id, decomposed.layer.name, choice, batch, effect);
   const operations = at < 0 ? [...base.operations, operation] : base.operations.map((o, i) => (i === at ? operation : o));
   return { plan: { ...base, operations }, error: decomposed.error };
 }

@@ -31,14 +31,15 @@ function relativeDifference(a: ArrayLike<number>, b: ArrayLike<number>): number 
 }
 
 describe('fitting block-term forms', () => {
-  for (const [dims, rank, seed] of [
-    [[12, 12, 12], 2, 1],
-    [[8, 8, 8, 8], 2, 2],
-    [[8, 8, 8, 8], 2, 3],
+  for (const [dims, rank, seed, count] of [
+    [[12, 12, 12], 2, 1, 2],
+    [[8, 8, 8, 8], 2, 2, 2],
+    [[8, 8, 8, 8], 2, 3, 2],
+    [[12, 12, 12], 2, 4, 3],
   ] as const)
-    it(`recovers a planted sum of two blocks, modes ${dims.join(' x ')}, seed ${seed}`, async () => {
-      const shape = blockTermShape(dims, dims.map(() => 1), rank, 2); // prettier-ignore
-      const data = planted(dims, shape.ranks, 2, new Random(seed));
+    it(`recovers a planted sum of ${count} blocks, modes ${dims.join(' x ')}, seed ${seed}`, async () => {
+      const shape = blockTermShape(dims, dims.map(() => 1), rank, count); // prettier-ignore
+      const data = planted(dims, shape.ranks, count, new Random(seed));
       const fit = await fitTensor(runtime, { dims, data }, shape);
       assert.ok(fit.error < 1e-8, String(fit.error));
       assert.ok(relativeDifference(reconstruct(fit.blocks).data, data) < 1e-8);

@@ -101,6 +101,20 @@ describe('replacing a layer', () => {
       assertClose((await run(replaced, feeds)).data as Float32Array, (await run(graph, feeds)).data as Float32Array, 1e-4);
     });
 
+  it('keeps the outputs when the hidden-to-hidden matrix is replaced, and the input matrix, too', async () => {
+    const graph = recurrent('LSTM', 12, 4, true);
+    const full = { inputModes: [2, 2], outputModes: [2, 2], ranks: [32, 4], blocks: 1 };
+    const { graph: half, error, layer } = await decomposeLayer(runtime, graph, 'r', full);
+    assert.ok(error < 1e-6);
+    assert.deepEqual([layer.name, layer.inputs, layer.outputs], ['r', 4, 32]);
+    const input = { inputModes: [3, 4], outputModes: [2, 2], ranks: [48, 8], blocks: 1 };
+    const { graph: both } = await decomposeLayer(runtime, half, 'cell', input);
+    assert.ok(!both.initializers.has('r') && !both.initializers.has('w'));
+    const feeds = new Map([['x', normals(7, 3, 12)]]);
+    const expected = (await run(graph, feeds)).data as Float32Array;
+    for (const replaced of [half, both]) assertClose((await run(replaced, feeds)).data as Float32Array, expected, 1e-4);
+  });
+
   it('writes a convolution as Tucker-2 blocks that keep its outputs', async () => {
     const builder = new GraphBuilder('conv');
     const x = builder.input('x', ['N', 4, 9, 9]);
