@@ -2,8 +2,11 @@ import { group } from 'd3';
 import * as vscode from 'vscode';
 import { formatCount, formatPercent } from '../engine/contract/format';
 import type { LayerSummary } from '../engine/contract/models';
+import { bestChoices, formatRatio } from '../engine/contract/rankChoices';
+import type { RankedLayer } from '../engine/contract/ranksPage';
 import type { ModelDocument } from './modelDocument';
 import type { ModelEditorProvider } from './modelEditor';
+import type { RankResults } from './rankResults';
 import type { SourceLayer } from './source/sourceModel';
 import type { SourceModels } from './sourceModels';
 
@@ -16,8 +19,10 @@ export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
   constructor(
     editors: ModelEditorProvider,
     private readonly sources: SourceModels,
+    private readonly ranks: RankResults,
   ) {
-    this.subscription = editors.onDidChangeDocuments(() => this.changed.fire());
+    const changed = (): void => this.changed.fire();
+    this.subscription = vscode.Disposable.from(editors.onDidChangeDocuments(changed), ranks.onDidChange(changed));
   }
 
   async provideCodeLenses(document: vscode.TextDocument): Promise<vscode.CodeLens[]> {
@@ -29,7 +34,11 @@ export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
       const layer = match.network.layers[index];
       return layer ? [{ layer, summary }] : [];
     });
-    return [...group(found, ({ layer }) => layer.call.start).values()].flatMap((layers) => lensesOf(document, model, layers));
+    const replaceable = new Map((await this.ranks.layers(model).catch(() => [])).map((l) => [l.layer, l]));
+    return [...group(found, ({ layer }) => layer.call.start).values()].flatMap((places) => {
+      const ranked = places.flatMap(({ summary }) => replaceable.get(summary.name) ?? []);
+      return [...lensesOf(document, model, places), ...rankLenses(model, places, ranked)];
+    });
   }
 
   dispose(): void {
@@ -37,6 +46,8 @@ export class LayerLenses implements vscode.CodeLensProvider, vscode.Disposable {
     this.changed.dispose();
   }
 }
+
+const MOST_CHOICES = 2;
 
 interface Place {
   readonly layer: SourceLayer;
@@ -60,6 +71,19 @@ function lensesOf(document: vscode.TextDocument, model: ModelDocument, places: r
   const title = `$(edit) ${pending}`;
   const tooltip = 'Preview the change of the source';
   return [costs, new vscode.CodeLens(at, { title, tooltip, command: 'scalpel.applyPlanToSource', arguments: [document.uri] })];
+}
+
+/** What block-term forms of the layer cost, once candidates were looked for; opens the page on ranks at the layer. */
+function rankLenses(model: ModelDocument, [first]: readonly Place[], layers: readonly RankedLayer[]): vscode.CodeLens[] {
+  const shown = layers.find((l) => l.ranks) ?? layers[0];
+  if (!first || !shown) return [];
+  const { line, column } = first.layer.call;
+  const best = shown.ranks ? bestChoices(shown.ranks).slice(0, MOST_CHOICES) : [];
+  const texts = best.map(({ ratio, candidate }) => `${formatPercent(candidate.error, 0)} at ${formatRatio(ratio)}× fewer`);
+  const title = texts.length > 0 ? `Block-Term error ${texts.join(', ')}` : 'Block-Term ranks…';
+  const tooltip = shown.ranks?.verdict ?? `Write ${shown.layer} as a sum of Tucker blocks`;
+  const command = { title, tooltip, command: 'scalpel.ranks', arguments: [model.uri, shown.layer] };
+  return [new vscode.CodeLens(new vscode.Range(line, column, line, column), command)];
 }
 
 function costOf(model: ModelDocument, layers: readonly LayerSummary[]): string {
@@ -90,13 +114,15 @@ function pendingOf(model: ModelDocument, places: readonly Place[]): string | und
     if (o.kind === 'decompose') return names.has(o.layer) ? ['block-term form in the plan'] : [];
     return (o.noise.layers ?? model.summary.noiseLayers).some((l) => names.has(l)) ? [`${o.noise.method} noise`] : [];
   });
-  const changes = places.flatMap(({ layer, summary }) =>
+  const isDecomposed = new Set(model.operations.flatMap((o) => (o.kind === 'decompose' && o.enabled ? [o.layer] : [])));
+  const kept = places.filter(({ summary }) => !isDecomposed.has(summary.name));
+  const changes = kept.flatMap(({ layer, summary }) =>
     layer.slots.filter(({ role, value }) => {
       const count = after.get(summary.name)?.[role];
       return value !== undefined && count !== undefined && count !== value;
     }),
   );
-  const outputs = places.reduce((n, { layer, summary }) => {
+  const outputs = kept.reduce((n, { layer, summary }) => {
     const before = layer.slots.find((s) => s.role === 'outputs')?.value;
     const now = after.get(summary.name)?.outputs;
     return before !== undefined && now !== undefined ? n + before - now : n;

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { BlockTermSources } from './blockTermSources';
 import { LayerLenses } from './codeLenses';
 import { registerCommands } from './commands';
 import { engineEnvironment, registerDeviceCommands } from './deviceCommands';
@@ -28,7 +29,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const ranks = new RankResults(engine);
   const plan = new PlanTree(editors, engine);
   const sources = new SourceModels(dist, editors);
-  const lenses = new LayerLenses(editors, sources);
+  const lenses = new LayerLenses(editors, sources, ranks);
   const stopped = engine.onStopped(
     (reason) =>
       void vscode.window.showWarningMessage(`Scalpel's engine stopped (${reason}). It starts again with the next step; your plan is safe.`),
@@ -54,7 +55,7 @@ export function activate(context: vscode.ExtensionContext): void {
     statusItem(editors, runs, engine),
     ...registerDeviceCommands(context, engine, runs),
     ...registerRankCommands({ extension: context.extensionUri, engine, editors, runs, results: ranks }),
-    ...registerSourceCommands(editors, sources),
+    ...registerSourceCommands(editors, sources, new BlockTermSources(dist, engine, ranks)),
     ...registerModelTools(engine, editors),
     ...registerTickTock(context, editors, engine, runs),
     ...registerMemoryCommands({ extension: context.extensionUri, engine, editors, sources, runs }),

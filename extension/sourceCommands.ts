@@ -2,18 +2,23 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { errorsShown } from './commands';
 import type { ModelEditorProvider } from './modelEditor';
-import { channelEdits } from './source/channelEdits';
+import type { BlockTermSources } from './blockTermSources';
 import { sourceLanguage } from './source/networkReader';
+import { planEdits } from './source/planEdits';
 import type { SourceModels } from './sourceModels';
 
 /** Commands that bring the source of a network in step with its surgery. */
-export function registerSourceCommands(editors: ModelEditorProvider, sources: SourceModels): vscode.Disposable[] {
+export function registerSourceCommands(
+  editors: ModelEditorProvider,
+  sources: SourceModels,
+  blockTerms: BlockTermSources,
+): vscode.Disposable[] {
   return [
     vscode.commands.registerCommand(
       'scalpel.applyPlanToSource',
       errorsShown(async (uri?: vscode.Uri) => {
         const document = await sourceDocument(uri);
-        if (document) await applyPlanToSource(document, sources);
+        if (document) await applyPlanToSource(document, sources, blockTerms);
       }),
     ),
     vscode.commands.registerCommand(
@@ -35,20 +40,24 @@ async function sourceDocument(uri?: vscode.Uri): Promise<vscode.TextDocument | u
 }
 
 /** Shows the edits in the refactor preview; nothing changes before they are accepted there. */
-async function applyPlanToSource(document: vscode.TextDocument, sources: SourceModels): Promise<void> {
+async function applyPlanToSource(document: vscode.TextDocument, sources: SourceModels, blockTerms: BlockTermSources): Promise<void> {
   const [bound, read] = [await sources.bind(document), await sources.readerFor(document)];
   const file = path.basename(document.uri.fsPath);
   if (!bound || !read) throw new Error(`No open model has the layers of ${file}. Open the model that it defines first`);
-  const { edits, changed, notes } = channelEdits(document.getText(), read, bound.model.originalSummary, bound.model.summary);
+  const { model, match } = bound;
+  const forms = await blockTerms.formsOf(model);
+  const template = blockTerms.templateFor(match.network.framework, document.languageId);
+  const { originalSummary, summary } = model;
+  const { edits, changed, notes } = planEdits(document.getText(), read, { before: originalSummary, after: summary, forms, template });
   if (edits.length === 0) {
-    void vscode.window.showInformationMessage(`${file} already has the channel counts of ${path.basename(bound.model.file)}.`);
+    void vscode.window.showInformationMessage(`${file} already has the layers of ${path.basename(model.file)}.`);
     return;
   }
   const edit = new vscode.WorkspaceEdit();
   const metadata = {
     needsConfirmation: true,
-    label: `Surgery plan of ${path.basename(bound.model.file)}`,
-    description: [`${changed} layers change`, ...notes].join('; '),
+    label: `Surgery plan of ${path.basename(model.file)}`,
+    description: [`${changed} ${changed === 1 ? 'layer changes' : 'layers change'}`, ...notes].join('; '),
   };
   for (const { start, end, text } of edits)
     edit.replace(document.uri, new vscode.Range(document.positionAt(start), document.positionAt(end)), text, metadata);

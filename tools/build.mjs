@@ -1,7 +1,8 @@
 /** Bundles the command line, the engine process, the extension and its pages into dist/. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
+import ts from 'typescript';
 import { root } from './install.mjs';
 
 const common = { bundle: true, absWorkingDir: root, logLevel: 'warning', sourcemap: true, target: 'es2022' };
@@ -44,3 +45,11 @@ for (const [from, to] of [
 ])
   copyFileSync(path.join(root, from), path.join(root, to));
 chmodSync(path.join(root, 'dist/cli.js'), 0o755);
+/** Classes that are written into a person's source; those for TypeScript are written into JavaScript without their types. */
+const templates = path.join(root, 'extension/source/templates');
+mkdirSync(path.join(root, 'dist/templates'), { recursive: true });
+for (const file of readdirSync(templates)) copyFileSync(path.join(templates, file), path.join(root, 'dist/templates', file));
+const typed = readFileSync(path.join(templates, 'tfjs.ts'), 'utf8').replace(/^$/gm, '//');
+const { outputText } = ts.transpileModule(typed, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, useDefineForClassFields: false } }); // prettier-ignore
+const untyped = outputText.replace(/^ *\/\/$/gm, '').replace(/^( {4})+/gm, (indent) => ' '.repeat(indent.length / 2));
+writeFileSync(path.join(root, 'dist/templates/tfjs.js'), untyped);

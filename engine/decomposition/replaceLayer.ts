@@ -12,6 +12,7 @@ import { alongMode } from './products';
 import { balance, type WeightForm } from './weightForm';
 import { type ReplaceableLayer, windowOf } from './replaceable';
 import { weightNetwork, withBatch } from './tensorNetwork';
+import { moduleOf } from './weightNames';
 
 /** Operators of the replacement have their present form from here on. */
 export const OLDEST_OPSET = 11;
@@ -154,7 +155,7 @@ class Splice {
 
   /** Initializers "weight.core", "weight.factor1", ... by their names in the network. */
   addWeights(weight: string, weights: ReadonlyMap<string, Tensor>): Map<string, string> {
-    const stem = weight.replace(/\.(weight|kernel)$/, '');
+    const stem = moduleOf(this.node, weight);
     return new Map([...weights].map(([key, tensor]) => [key, this.builder.initializer(this.fresh(`${stem}.${key}`), tensor)]));
   }
 

@@ -28,14 +28,22 @@ export type ReadNetworks = (source: string) => readonly SourceNetwork[];
  * Rewrites the channel counts of a source. First in place: literals, arguments of the classes that the layers are made in, new
  * parameters where layers of one class part; where loops make that impossible, by replacing layers after they were made. Each way is
  * read again and taken only when every layer then has the counts of the pruned model.
+ * @param replaced layers that get another constructor and are left alone here
  * @throws Error when no way is right
  */
-export function channelEdits(source: string, read: ReadNetworks, before: ModelSummary, after: ModelSummary): SourceEdits {
-  const match = matchModel(read(source), before);
-  if (!match) throw new Error('No network in this file has the layers of the model');
+export function channelEdits(
+  source: string,
+  read: ReadNetworks,
+  before: ModelSummary,
+  after: ModelSummary,
+  replaced: ReadonlySet<string> = new Set(),
+): SourceEdits {
+  const whole = matchModel(read(source), before);
+  if (!whole) throw new Error('No network in this file has the layers of the model');
+  const match = { ...whole, layers: new Map([...whole.layers].filter(([, { name }]) => !replaced.has(name))) };
   const wanted = wantedCounts(match, after);
   const changed = wanted.filter(({ slot, count }) => slot.value !== count);
-  const notes = [...match.network.notes, ...unmatched(match), ...reshapes(source, match, after)];
+  const notes = [...match.network.notes, ...unmatched(whole), ...reshapes(source, match, after)];
   if (changed.length === 0) return { edits: [], changed: 0, notes };
   for (const way of [inPlace, replacementEdits]) {
     const edits = way(match, wanted);

@@ -3,7 +3,7 @@ import { KERAS_LAYERS, PYTORCH_LAYERS, type CountArgument } from './layerTypes';
 import { PythonEvaluator } from './pythonEvaluator';
 import { ClassValue, ContainerValue, FunctionValue, InstanceValue, LayerValue, type Value, literalOf } from './pythonValues';
 import type { Slot, SourceArgument, SourceClass, SourceInstance, SourceLayer, SourceNetwork } from './sourceModel';
-import { namedChildren, spanOf } from './syntax';
+import { headerOf, namedChildren, spanOf } from './syntax';
 
 /** Every network that a Python file could make: module classes, functions that return one, and module-level objects. */
 export function pythonNetworks(root: Node): SourceNetwork[] {
@@ -22,7 +22,7 @@ function evaluator(root: Node): PythonEvaluator {
 }
 
 function pytorchNetworks(root: Node): SourceNetwork[] {
-  const classes = classesOf(root);
+  const [classes, header] = [classesOf(root), headerOf(root)];
   const python = evaluator(root);
   return [...python.globals].flatMap(([name, value]) => {
     const isFunction = value instanceof FunctionValue;
@@ -38,7 +38,7 @@ function pytorchNetworks(root: Node): SourceNetwork[] {
     }
     if (!(made instanceof InstanceValue)) return [];
     const returned = isFunction ? returnedCall(value.body) : undefined;
-    return [networkOf(name, made, classes, [...python.notes], returned)];
+    return [{ ...networkOf(name, made, classes, [...python.notes], returned), header }];
   });
 }
 
@@ -48,7 +48,7 @@ function networkOf(
   classes: SourceNetwork['classes'],
   notes: readonly string[],
   returned: SourceNetwork['returned'],
-): SourceNetwork {
+): Omit<SourceNetwork, 'header'> {
   const instances = new Map<InstanceValue, number>();
   const found: [string, LayerValue][] = [];
   const visited = new Set<Value>();
@@ -144,13 +144,14 @@ function returnedCall(body: Node): SourceNetwork['returned'] {
 /** Keras layers in the order in which a function, or the module itself, makes them. */
 function kerasNetworks(root: Node): SourceNetwork[] {
   const python = evaluator(root);
+  const header = headerOf(root);
   const network = (name: string, created: readonly LayerValue[]): SourceNetwork => {
     const layers = created.flatMap((layer) => {
       const known = KERAS_LAYERS.get(layer.type);
       const named = layer.argument(-1, 'name')?.value;
       return known ? [layerOf(layer, typeof named === 'string' ? named : '', known)] : [];
     });
-    return { framework: 'keras', name, layers, instances: [], classes: new Map(), notes: [...python.notes] };
+    return { framework: 'keras', name, layers, instances: [], classes: new Map(), header, notes: [...python.notes] };
   };
   const networks = [network('the file', python.created)];
   for (const [name, value] of python.globals) {

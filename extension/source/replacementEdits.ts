@@ -18,15 +18,18 @@ export function replacementEdits(match: Match, wanted: readonly Wanted[]): TextE
   const changed = [...group(wanted.filter(isShared), (w) => w.layer)].filter(([, slots]) =>
     slots.some(({ slot, count }) => slot.value !== count),
   );
-  const [variable, ...lines] = [
-    network.returned ? 'model' : 'self',
-    ...changed.map(([layer, slots]) => [layer, constructorOf(layer, slots)] as const),
-  ];
-  if (!edits || lines.some(([, text]) => text === undefined)) return undefined;
-  const assignments = lines.map(([layer, text]) => `${variable}${accessor(layer.path)} = ${text ?? ''}`);
-  if (assignments.length === 0) return edits;
-  const place = placement(match);
-  return place && [...edits, place(assignments)];
+  const lines = changed.map(([layer, slots]) => [layer, constructorOf(layer, slots)] as const);
+  const whole = lines.filter((line): line is readonly [SourceLayer, string] => line[1] !== undefined);
+  if (!edits || whole.length < lines.length) return undefined;
+  if (whole.length === 0) return edits;
+  const placed = placeAssignments(match, whole);
+  return placed && [...edits, placed];
+}
+
+/** Assigns layers by their path after all were made; undefined where the source has no place for it. */
+export function placeAssignments(match: Match, layers: readonly (readonly [SourceLayer, string])[]): TextEdit | undefined {
+  const variable = match.network.returned ? 'model' : 'self';
+  return placement(match)?.(layers.map(([layer, text]) => `${variable}${accessor(layer.path)} = ${text}`));
 }
 
 function placement({ network }: Match): ((lines: readonly string[]) => TextEdit) | undefined {

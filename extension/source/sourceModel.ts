@@ -55,6 +55,14 @@ export interface SourceClass {
   readonly indent: string;
 }
 
+/** The top of a file. */
+export interface SourceHeader {
+  /** End of the last import; 0 without one. */
+  readonly end: number;
+  /** What the file imports, defines and declares outside of functions. */
+  readonly names: ReadonlySet<string>;
+}
+
 /** A network as the source makes it. */
 export interface SourceNetwork {
   readonly framework: 'pytorch' | 'keras' | 'tfjs';
@@ -63,6 +71,7 @@ export interface SourceNetwork {
   readonly layers: readonly SourceLayer[];
   readonly instances: readonly SourceInstance[];
   readonly classes: ReadonlyMap<string, SourceClass>;
+  readonly header: SourceHeader;
   /** The `return Network(...)` of the function that makes it. */
   readonly returned?: { readonly statement: Span; readonly expression: string; readonly indent: string };
   /** What the source does that could not be followed. */

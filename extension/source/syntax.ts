@@ -52,3 +52,32 @@ export const spanOf = (node: Node): Span => ({
 
 export const namedChildren = (node: Node | null | undefined): Node[] =>
   node?.namedChildren.filter((child) => child.type !== 'comment') ?? [];
+
+/** Imports and definitions at the top level of a Python, TypeScript or JavaScript file. */
+export function headerOf(root: Node): { end: number; names: ReadonlySet<string> } {
+  const names = new Set<string>();
+  let end = 0;
+  for (const node of namedChildren(root)) {
+    const isImport = /^(import_statement|import_from_statement|future_import_statement)$/.test(node.type);
+    if (isImport) end = node.endIndex;
+    const defined = /export_statement|decorated_definition/.test(node.type) ? (namedChildren(node).at(-1) ?? node) : node;
+    const declared = defined.childForFieldName('name')?.text;
+    if (isImport) importedNames(node).forEach((name) => names.add(name));
+    else if (declared) names.add(declared);
+    for (const variable of defined.type === 'lexical_declaration' ? namedChildren(defined) : [])
+      names.add(variable.childForFieldName('name')?.text ?? '');
+  }
+  return { end, names };
+}
+
+function importedNames(statement: Node): string[] {
+  const module = statement.childForFieldName('module_name');
+  const bound = (node: Node): string[] => {
+    const alias = node.childForFieldName('alias');
+    if (alias) return [alias.text];
+    if (node.type === 'dotted_name') return [node.text.split('.')[0] ?? ''];
+    if (/identifier$/.test(node.type)) return [node.text];
+    return namedChildren(node).flatMap(bound);
+  };
+  return namedChildren(statement).flatMap((node) => (node.id === module?.id ? [] : bound(node)));
+}

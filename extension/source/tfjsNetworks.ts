@@ -1,11 +1,12 @@
 import type { Node } from 'web-tree-sitter';
 import { TFJS_LAYERS } from './layerTypes';
 import type { Slot, SourceArgument, SourceLayer, SourceNetwork } from './sourceModel';
-import { type Span, namedChildren, spanOf } from './syntax';
+import { type Span, headerOf, namedChildren, spanOf } from './syntax';
 
 /** tfjs layers (`tf.layers.conv2d({filters: 32})`) of each function that makes some, in the order of the source. */
 export function tfjsNetworks(root: Node): SourceNetwork[] {
   const constants = constantsOf(root);
+  const header = headerOf(root);
   const byFunction = new Map<number, { name: string; layers: SourceLayer[]; notes: string[] }>();
   for (const call of root.descendantsOfType('call_expression')) {
     const layer = layerOf(call, constants);
@@ -22,6 +23,7 @@ export function tfjsNetworks(root: Node): SourceNetwork[] {
     layers,
     instances: [],
     classes: new Map(),
+    header,
     notes,
   }));
 }

@@ -4,6 +4,7 @@ import { writeOnnx } from '../../formats/onnx/writeOnnx';
 import { SurgeryError } from '../../graph/errors';
 import { type DecomposeFlags, type DecomposeResult, decomposeModel } from '../../server/operations/decompose';
 import { budgetNetwork } from '../../server/operations/decomposeNetwork';
+import { exportWeights } from '../../server/operations/stateDict';
 import { writePlan } from '../../surgery/plan';
 import { runCommand } from '../io';
 import { type JsonOption, addDataOptions, addJson, fraction, integer, positiveInteger, sizeList } from '../options';
@@ -27,6 +28,7 @@ export function defineDecompose(program: Command): void {
     .option('--calibrate <count>', "match the layer's outputs on this many training samples of --data afterwards", positiveInteger)
     .option('--batch <count>', 'samples of a forward pass that the contraction order is chosen for', positiveInteger, 1)
     .option('--seed <number>', 'seed of the fit', integer, 1)
+    .option('--weights <file.safetensors>', 'write the weights here too, under the names that the block-term layers in source have')
     .option('--plan-only', 'write the plan, not the model');
   addJson(addDataOptions(command, false)).action((model: string, flags: Flags) =>
     runCommand(flags, async (io) => {
@@ -42,6 +44,7 @@ export function defineDecompose(program: Command): void {
       const { graph, ...result } = await budgetNetwork(model, { ...flags, data }, io);
       if (flags.planOnly) await writePlan(result.plan, output);
       else await writeOnnx(graph, output);
+      if (flags.weights) exportWeights(flags.weights, graph, new Map(), io);
       return { document: result, text: describeBudget(result, output) };
     }),
   );

@@ -20,6 +20,7 @@ import { measureNetworks } from './measure';
 import type { OperationContext } from './operation';
 import { refineLayer } from './refineLayer';
 import { runtime } from './runtime';
+import { exportWeights } from './stateDict';
 
 export interface DecomposeFlags extends Partial<DataFlags> {
   readonly layer: string;
@@ -35,6 +36,8 @@ export interface DecomposeFlags extends Partial<DataFlags> {
   /** Training samples of `data` on which the layer's outputs are matched afterwards. */
   readonly calibrate?: number;
   readonly output: string;
+  /** Where the weights go under their names, as safetensors. */
+  readonly weights?: string;
   readonly planOnly?: boolean;
 }
 
@@ -75,6 +78,7 @@ export async function decomposeModel(file: string, flags: DecomposeFlags, contex
   const difference = await outputDifference(runtime(), graph, model.graph);
   if (flags.planOnly) await writePlan(plan, flags.output);
   else await writeOnnx(graph, flags.output);
+  if (flags.weights) exportWeights(flags.weights, graph, new Map(), context);
   return {
     layer: layer.name,
     choice,

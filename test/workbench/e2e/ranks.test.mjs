@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { root } from '../../../tools/install.mjs';
@@ -9,6 +9,20 @@ import { openBrowser, startServer } from '../workbench.mjs';
 const MODEL = 'lstm.onnx';
 const INPUTS = 64;
 const HIDDEN = 32;
+const SOURCE = `import torch
+from torch import nn
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(${INPUTS}, ${HIDDEN}, batch_first=True)
+        self.fc = nn.Linear(${HIDDEN}, 6)
+
+    def forward(self, x):
+        y, _ = self.lstm(x)
+        return self.fc(y[:, -1])
+`;
 const shots = path.join(root, 'out/screenshots');
 
 const scalpel = (...args) =>
@@ -30,6 +44,7 @@ describe('block-term ranks in the workbench', () => {
     mkdirSync(shots, { recursive: true });
     server = await startServer({});
     scalpel('create', 'lstm', '--input', `8,${INPUTS}`, '--classes', '6', '--hidden', String(HIDDEN), '--seed', '1', '-o', file());
+    writeFileSync(path.join(server.workspace, 'classifier.py'), SOURCE);
     browser = await openBrowser(process.env.CHROMIUM);
     page = browser.page;
     await page.goto(server.url, { waitUntil: 'domcontentloaded' });
@@ -167,6 +182,30 @@ describe('block-term ranks in the workbench', () => {
     await until(async () => /^Cancelled/.test(await view.locator('.notice').innerText()), 'it is cancelled', 60_000);
   });
 
+  /** The lens over the decomposed layer writes its class and constructor, after a preview. */
+  async function writeSource() {
+    await page.keyboard.press('Control+p');
+    await page.locator('.quick-input-widget input.input').fill('classifier.py');
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'classifier.py' }).first().waitFor();
+    await page.keyboard.press('Enter');
+    await page
+      .locator('.codelens-decoration', { hasText: /Block-Term error \d+ % at \d.*× fewer/ })
+      .first()
+      .waitFor({ timeout: 60_000 });
+    await shotInColours('ranks-lenses');
+    await page.locator('.codelens-decoration a', { hasText: 'block-term form in the plan' }).first().click();
+    const preview = page.locator('.refactor-preview, .bulk-edit-panel').first();
+    await preview.waitFor({ timeout: 30_000 });
+    await shotInColours('ranks-source-preview');
+    await preview.locator('.monaco-list-row', { hasText: 'classifier.py' }).locator('.edit-checkbox').first().click();
+    await preview.getByRole('button', { name: 'Apply' }).click();
+    await page.locator('.tabs-container .tab', { hasText: 'classifier.py' }).click();
+    await page.keyboard.press('Control+s');
+    const text = () => readFileSync(path.join(server.workspace, 'classifier.py'), 'utf8');
+    await until(() => Promise.resolve(/class BlockTermLSTM\(/.test(text())), 'the class is written', 60_000);
+    assert.match(text(), /self\.lstm = BlockTermLSTM\(64, 32, input_modes=\(4, 4, 4\), output_modes=\(8, 4, 4\)/);
+  }
+
   it('applies a choice as an undoable edit; the saved file has fewer parameters', async () => {
     const view = await ranks();
     const whole = parameters();
@@ -179,6 +218,7 @@ describe('block-term ranks in the workbench', () => {
     await command('Scalpel: Focus on Surgery Plan View');
     await page.locator('.pane .monaco-list-row', { hasText: 'Block-term lstm, rank 3, 3, 3' }).waitFor({ timeout: 20_000 });
     await shotInColours('ranks-applied');
+    await writeSource();
     await page.locator('.tabs-container .tab', { hasText: MODEL }).first().click();
     await page.keyboard.press('Control+s');
     await until(() => Promise.resolve(parameters() === whole - saved), 'the file is saved', 60_000);
