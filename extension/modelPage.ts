@@ -105,6 +105,10 @@ class ModelPage {
         await toggleNoise(document, layer);
         return null;
       },
+      ranks: async ({ layer }) => {
+        await vscode.commands.executeCommand('scalpel.ranks', document.uri, layer);
+        return null;
+      },
       cancel: () => {
         if (this.job) engine.cancel(this.job);
         return null;

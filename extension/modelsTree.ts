@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { LayerSummary, ModelSummary } from '../engine/contract/models';
 import type { EngineClient } from './engineClient';
 import { formatBytes, formatCount } from '../engine/contract/format';
+import { isReplaceableOperator } from '../engine/contract/rankChoices';
 import { ModelEditorProvider } from './modelEditor';
 
 type Item =
@@ -78,9 +79,6 @@ function layerItem({ name, op, macs, parameters, activationBytes, outputShape }:
   item.description = [op, ...costs].join(' · ');
   item.tooltip = `${op} ${name}\noutput ${outputShape.join(' × ')}\n${formatBytes(activationBytes)} of activations`;
   item.iconPath = new vscode.ThemeIcon(macs > 0 ? 'symbol-array' : 'symbol-operator');
-  item.contextValue = REPLACEABLE.has(op) ? 'layer-replaceable' : 'layer';
+  item.contextValue = isReplaceableOperator(op) && parameters > 0 ? 'layer-replaceable' : 'layer';
   return item;
 }
-
-/** Operators whose weight a block-term form can stand for. */
-const REPLACEABLE = new Set(['Gemm', 'MatMul', 'Conv', 'LSTM', 'GRU', 'RNN']);

@@ -61,6 +61,8 @@ export interface ModelPageContract {
     tickTock: { params: null; result: null };
     /** Lets a layer take noise while training, or no longer, as an undoable edit of the plan. */
     toggleNoise: { params: { layer: string }; result: null };
+    /** Opens the page on block-term ranks at a layer. */
+    ranks: { params: { layer: string }; result: null };
   };
   events: {
     state: ModelState;

@@ -55,3 +55,6 @@ export function bestChoices(ranks: LayerRanks): BestChoice[] {
 
 /** 3.14 as "3.1", 31.4 as "31". */
 export const formatRatio = (ratio: number): string => (ratio < 10 ? ratio.toFixed(1) : String(Math.round(ratio)));
+
+/** Operators whose weight a block-term form may stand for; the engine tells which of their layers really can be replaced. */
+export const isReplaceableOperator = (op: string): boolean => ['Gemm', 'MatMul', 'Conv', 'LSTM', 'GRU', 'RNN'].includes(op);

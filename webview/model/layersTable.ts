@@ -1,6 +1,7 @@
 import { max } from 'd3';
 import { formatBytes, formatCount } from '../../engine/contract/format';
 import type { LayerSummary } from '../../engine/contract/models';
+import { isReplaceableOperator } from '../../engine/contract/rankChoices';
 import type { ModelState } from '../../engine/contract/page';
 import { element } from '../shared/elements';
 
@@ -8,6 +9,7 @@ export interface LayerEvents {
   onHighlight(group: string | undefined): void;
   onLock(group: string, locked: boolean): void;
   onNoise(layer: string): void;
+  onRanks(layer: string): void;
 }
 
 const COLUMNS = [
@@ -47,6 +49,7 @@ export class LayersTable {
       const reason = reasons.get(layer.name);
       if (reason !== undefined) name.append(fixedMark(reason));
       if (state.summary.noiseLayers.includes(layer.name) || noisy.has(layer.name)) name.append(this.noiseOf(layer.name, noisy));
+      if (isReplaceableOperator(layer.op) && layer.parameters > 0) name.append(this.ranksOf(layer.name));
       row.append(
         name,
         element('td', '', layer.op),
@@ -93,6 +96,14 @@ export class LayersTable {
     const made = badge('noise-badge', 'noise', isOn);
     made.title = isOn ? 'Takes noise while training; click to stop' : 'Let it take noise while training';
     made.addEventListener('click', () => this.events.onNoise(layer));
+    return made;
+  }
+
+  private ranksOf(layer: string): HTMLElement {
+    const made = element('button', 'badge rank-button', 'ranks');
+    made.type = 'button';
+    made.title = `Choose block-term ranks for ${layer}`;
+    made.addEventListener('click', () => this.events.onRanks(layer));
     return made;
   }
 }

@@ -70,6 +70,7 @@ class ModelPage {
     onHighlight: (group) => this.highlight(group),
     onLock: (group, locked) => void this.tell(() => host.request('lock', { group, locked })),
     onNoise: (layer) => void this.tell(() => host.request('toggleNoise', { layer })),
+    onRanks: (layer) => void this.tell(() => host.request('ranks', { layer })),
   });
 
   constructor(private readonly root: HTMLElement) {

@@ -181,7 +181,7 @@ class RanksPage {
   private drawResults(): void {
     const { ranks } = this;
     this.results.hidden = this.spectrumSection.hidden = !ranks;
-    this.verdict.textContent = ranks?.verdict ?? '';
+    this.verdict.textContent = (ranks?.verdict || this.current?.ranks?.verdict) ?? '';
     if (!ranks) return;
     this.chart.show(ranks, (this.measure.value || 'parameters') as Measure, this.looked.candidate);
     this.spectrum.show(ranks);
