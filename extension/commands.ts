@@ -55,6 +55,7 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
     onModel('measure', (model) => measure(parts, model)),
     onModel('train', (model) => train(parts, model)),
     onModel('savePlan', savePlan),
+    onModel('saveWeights', (model) => saveWeights(parts, model)),
     onModel('robustness', (model) => {
       openNoisePage(model, context.extensionUri, engine, runs);
       return Promise.resolve();
@@ -164,4 +165,15 @@ async function savePlan(model: ModelDocument): Promise<void> {
     filters: { 'Surgery plan': ['json'] },
   });
   if (target) await vscode.workspace.fs.writeFile(target, Buffer.from(`${JSON.stringify(model.plan, undefined, 2)}\n`));
+}
+
+async function saveWeights({ engine, runs }: Parts, model: ModelDocument): Promise<void> {
+  const { dir, name } = path.parse(model.file);
+  const defaultUri = vscode.Uri.file(path.join(dir, `${name}.safetensors`));
+  const target = await vscode.window.showSaveDialog({ defaultUri, filters: { safetensors: ['safetensors'] } });
+  if (!target) return;
+  const request = (job: string) => engine.request('plan/weights', { job, path: model.basePath, plan: model.plan, output: target.fsPath });
+  const { tensors, madeUp } = await runs.run(`Save ${path.basename(target.fsPath)}`, model.file, request, (r) => `${r.tensors} tensors`);
+  const unknown = madeUp.length > 0 ? `; the exporter of the model made up ${madeUp.length} of their names (${madeUp[0] ?? ''} …)` : '';
+  void vscode.window.showInformationMessage(`Wrote ${tensors} tensors to ${path.basename(target.fsPath)}${unknown}`);
 }

@@ -63,4 +63,11 @@ async function applyPlanToSource(document: vscode.TextDocument, sources: SourceM
     edit.replace(document.uri, new vscode.Range(document.positionAt(start), document.positionAt(end)), text, metadata);
   const isApplied = await vscode.workspace.applyEdit(edit, { isRefactoring: true });
   if (isApplied && notes.length > 0) void vscode.window.showWarningMessage(`${file}: ${notes.join('; ')}`);
+  if (isApplied && forms.length > 0) void offerWeights(file);
+}
+
+async function offerWeights(file: string): Promise<void> {
+  const save = 'Save Weights';
+  const message = `The block-term layers of ${file} take their weights from a safetensors file.`;
+  if ((await vscode.window.showInformationMessage(message, save)) === save) await vscode.commands.executeCommand('scalpel.saveWeights');
 }

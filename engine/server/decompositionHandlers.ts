@@ -1,12 +1,14 @@
 import type { DecompositionRequests } from '../contract/decomposition';
 import type { Handlers, InJob, Notify } from './handlers';
 import { budgetNetwork } from './operations/decomposeNetwork';
+import { savePlanWeights } from './operations/applyPlan';
 import { costOfChoice, fitChoice, listReplaceable, planDecompose, rankModel } from './operations/decompose';
 
 /** Handlers of the requests about block-term forms. */
 export const decompositionHandlers = (inJob: InJob, notify: Notify): Pick<Handlers, keyof DecompositionRequests> => ({
   'model/ranks': ({ job, path, ...options }) =>
     inJob(job, (context) => rankModel(path, options, { ...context, onPartial: (ranks) => notify('ranks/partial', { job, ranks }) })),
+  'plan/weights': ({ job, path, plan, output }) => inJob(job, (context) => savePlanWeights(path, plan, output, context)),
   'ranks/cost': (choice) => costOfChoice(choice),
   'ranks/fit': ({ job, ...choice }) => inJob(job, (context) => fitChoice(choice, context)),
   'model/rankBudget': ({ job, path, ...flags }) =>

@@ -40,3 +40,14 @@ export async function applyPlan(
   if (weights) exportWeights(weights, graph, keptIndices(cuts), context);
   return { summary: await inspectModel(output), maskedDifference: largest };
 }
+
+/** Writes the weights that the plan leaves as safetensors, under the names that the source's layers have. */
+export async function savePlanWeights(
+  file: string,
+  plan: SurgeryPlan | undefined,
+  output: string,
+  context: OperationContext = {},
+): Promise<{ tensors: number; madeUp: readonly string[] }> {
+  const { graph, applied } = await loadModel(file, plan);
+  return exportWeights(output, graph, keptIndices(applied?.cuts ?? []), context);
+}

@@ -37,11 +37,17 @@ function namesByModule(graph: Graph): Map<string, string> {
 }
 
 /** Writes the state dict and says which of its names PyTorch will not know. */
-export function exportWeights(file: string, graph: Graph, kept: KeptIndices, context: OperationContext = {}): void {
+export function exportWeights(
+  file: string,
+  graph: Graph,
+  kept: KeptIndices,
+  context: OperationContext = {},
+): { tensors: number; madeUp: string[] } {
   const { written, madeUp } = writeStateDict(file, graph, kept);
   context.log?.(`Wrote ${written} tensors to ${file}`);
   if (madeUp.length > 0)
     context.log?.(
       `${madeUp.length} of them have names that the exporter made up (${madeUp.slice(0, 3).join(', ')}), which no state dict has; export with do_constant_folding=False and training=TrainingMode.PRESERVE to keep the names`,
     );
+  return { tensors: written, madeUp };
 }

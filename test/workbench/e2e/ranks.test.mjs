@@ -157,6 +157,9 @@ describe('block-term ranks in the workbench', () => {
     assert.equal(await view.locator('.spectrum rect.singular').count(), 48);
     assert.match(await view.locator('.verdict').innerText(), /flat spectrum/);
     await shotInColours('ranks');
+    await page.setViewportSize({ width: 980, height: 900 });
+    await shotInColours('ranks-narrow');
+    await page.setViewportSize({ width: 1400, height: 900 });
     await view.locator('.chosen').scrollIntoViewIfNeeded();
     await view.locator('.share-bar').scrollIntoViewIfNeeded();
     await shotInColours('ranks-choice');
