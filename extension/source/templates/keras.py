@@ -40,7 +40,7 @@ class BlockTermDense(tf.keras.layers.Layer):
 
     def __init__(self, units, input_modes, output_modes, ranks, blocks, path, activation=None, use_bias=True, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.path, self.use_bias = units, path, use_bias
+        self.units, self.order, self.use_bias = units, path, use_bias
         self.form = (input_modes, output_modes, ranks, blocks)
         self.activation = tf.keras.activations.get(activation)
 
@@ -50,14 +50,14 @@ class BlockTermDense(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, x):
-        y = block_term_product(x, self.factored, self.path, self.units)
+        y = block_term_product(x, self.factored, self.order, self.units)
         return self.activation(y if self.bias is None else y + self.bias)
 
     def get_config(self):
         input_modes, output_modes, ranks, blocks = self.form
         own = {'units': self.units, 'input_modes': input_modes, 'output_modes': output_modes, 'ranks': ranks, 'blocks': blocks}
         activation = tf.keras.activations.serialize(self.activation)
-        return {**super().get_config(), **own, 'path': self.path, 'activation': activation, 'use_bias': self.use_bias}
+        return {**super().get_config(), **own, 'path': self.order, 'activation': activation, 'use_bias': self.use_bias}
 
 
 class BlockTermLSTMCell(tf.keras.layers.Layer):
@@ -68,7 +68,7 @@ class BlockTermLSTMCell(tf.keras.layers.Layer):
 
     def __init__(self, units, input_modes, output_modes, ranks, blocks, path, use_bias=True, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.path, self.use_bias = units, path, use_bias
+        self.units, self.order, self.use_bias = units, path, use_bias
         self.form = (input_modes, output_modes, ranks, blocks)
         self.state_size = [units] * self.state_count
         self.output_size = units
@@ -82,7 +82,7 @@ class BlockTermLSTMCell(tf.keras.layers.Layer):
 
     def call(self, x, states, training=None):
         wide = self.gate_count * self.units
-        gates = block_term_product(x, self.factored, self.path, wide, self.gate_count)
+        gates = block_term_product(x, self.factored, self.order, wide, self.gate_count)
         own = tf.matmul(states[0], self.R[0], transpose_b=True)
         if self.B is not None:
             gates, own = gates + self.B[0, :wide], own + self.B[0, wide:]
@@ -97,7 +97,7 @@ class BlockTermLSTMCell(tf.keras.layers.Layer):
     def get_config(self):
         input_modes, output_modes, ranks, blocks = self.form
         own = {'units': self.units, 'input_modes': input_modes, 'output_modes': output_modes, 'ranks': ranks, 'blocks': blocks}
-        return {**super().get_config(), **own, 'path': self.path, 'use_bias': self.use_bias}
+        return {**super().get_config(), **own, 'path': self.order, 'use_bias': self.use_bias}
 
 
 class BlockTermGRUCell(BlockTermLSTMCell):

@@ -101,7 +101,7 @@ class BlockTermDense extends tf.layers.Layer {
 }
 
 /** A cell for tf.layers.rnn in place of tf.layers.lstm: the kernel is in block-term form; R, B and gates (i, o, f, c) as in ONNX. */
-class BlockTermLSTMCell extends tf.RNNCell {
+class BlockTermLSTMCell extends tf.layers.RNNCell {
   static className = 'BlockTermLSTMCell';
   readonly stateSize: number[];
   protected readonly gates: number = 4;

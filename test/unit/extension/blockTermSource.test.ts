@@ -178,7 +178,7 @@ export function network() {
       const initializers = { randomNormal: () => undefined, zeros: () => undefined, glorotUniform: () => undefined };
       // eslint-disable-next-line @typescript-eslint/no-implied-eval
       const make = new Function('tf', `${code}; return { BlockTermDense, BlockTermLSTMCell, BlockTermGRUCell };`) as (t: object) => Classes;
-      return make({ ...tf, layers: { Layer }, RNNCell: Layer, initializers });
+      return make({ ...tf, layers: { Layer, RNNCell: Layer }, initializers });
     }
 
     /** The definition: W[(i1,j1),(i2,j2)] = sum over n, r1, r2 of G[n,r1,r2] A1[n,i1,j1,r1] A2[n,i2,j2,r2]. */
