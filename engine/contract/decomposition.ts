@@ -137,6 +137,7 @@ export interface DecompositionRequests {
   'model/rankBudget': {
     params: { job: string; path: string; plan?: SurgeryPlan } & NetworkBudget & BudgetData;
     result: RankBudget;
+  };
   /** Writes the weights that a plan leaves as safetensors; names that no module has are told. */
   'plan/weights': {
     params: { job: string; path: string; plan?: SurgeryPlan; output: string };

@@ -128,6 +128,11 @@ describe('block-term ranks in the workbench', () => {
     await view.locator('.item[data-layer="lstm"][aria-selected="true"]').waitFor({ timeout: 30_000 });
     assert.equal(await view.locator('.item').count(), 2);
     assert.match(await view.locator('.layer-facts').innerText(), /64 → 128 \(4 gates of 32\)/);
+    await page.locator('.tabs-container .tab', { hasText: MODEL }).first().click();
+    const model = await opened('.rank-button');
+    await model.locator('tr[data-layer="fc"] .rank-button').click();
+    await view.locator('.item[data-layer="fc"][aria-selected="true"]').waitFor({ timeout: 30_000 });
+    await view.locator('.item[data-layer="lstm"]').click();
   });
 
   it('tells what is wrong with a shape, and what a right one costs', async () => {
