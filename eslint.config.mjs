@@ -44,7 +44,19 @@ const engineRules = ENGINE_ORDER.map((folder, i) => {
 });
 
 export default tseslint.config(
-  { ignores: ['dist/', 'out/', 'node_modules/', '**/*_pb.ts', 'test/workbench/', '**/*.mjs', '**/*.cjs', 'test/fixtures/', 'extension/source/templates/'] },
+  {
+    ignores: [
+      'dist/',
+      'out/',
+      'node_modules/',
+      '**/*_pb.ts',
+      'test/workbench/',
+      '**/*.mjs',
+      '**/*.cjs',
+      'test/fixtures/',
+      'extension/source/templates/',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
