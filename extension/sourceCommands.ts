@@ -1,7 +1,9 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { errorsShown } from './commands';
+import type { ModelDocument } from './modelDocument';
 import type { ModelEditorProvider } from './modelEditor';
+import type { BlockTermForm } from './source/blockTermConstructors';
 import type { BlockTermSources } from './blockTermSources';
 import { sourceLanguage } from './source/networkReader';
 import { planEdits } from './source/planEdits';
@@ -48,7 +50,9 @@ async function applyPlanToSource(document: vscode.TextDocument, sources: SourceM
   const forms = await blockTerms.formsOf(model);
   const template = blockTerms.templateFor(match.network.framework, document.languageId);
   const { originalSummary, summary } = model;
-  const { edits, changed, notes } = planEdits(document.getText(), read, { before: originalSummary, after: summary, forms, template });
+  const made = planEdits(document.getText(), read, { before: originalSummary, after: summary, forms, template });
+  const { edits, changed } = made;
+  const notes = [...made.notes, ...unwritten(model, forms)];
   if (edits.length === 0) {
     void vscode.window.showInformationMessage(`${file} already has the layers of ${path.basename(model.file)}.`);
     return;
@@ -65,6 +69,14 @@ async function applyPlanToSource(document: vscode.TextDocument, sources: SourceM
   if (isApplied && notes.length > 0) void vscode.window.showWarningMessage(`${file}: ${notes.join('; ')}`);
   if (isApplied && forms.length > 0) void offerWeights(file);
 }
+
+/** Hidden-to-hidden matrices in block-term form have no counterpart in the classes that are written. */
+const unwritten = ({ operations }: ModelDocument, forms: readonly BlockTermForm[]): string[] =>
+  operations.flatMap((o) =>
+    o.kind === 'decompose' && o.enabled && !forms.some((f) => f.layer === o.layer)
+      ? [`the block-term form of ${o.layer} cannot be written into source`]
+      : [],
+  );
 
 async function offerWeights(file: string): Promise<void> {
   const save = 'Save Weights';
