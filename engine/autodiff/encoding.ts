@@ -12,26 +12,22 @@ export interface Encoding {
  * An encoding that moves element i of the plain tensor to `place(i)` of a tensor of `dims`; the rest of it is zero.
  * @param plainDims shape of the plain form
  */
-export function permutation(plainDims: readonly number[], dims: readonly number[], place: Int32Array): Encoding {
+export function permutation(plainDims: readonly number[], dims: readonly number[], place: (i: number) => number): Encoding {
+  const count = elementCount(plainDims);
   return {
     dims,
     encode(plain) {
       const data = newArray(plain.type, elementCount(dims));
-      for (let i = 0; i < place.length; i++) data[place[i] as number] = plain.data[i] as number;
+      for (let i = 0; i < count; i++) data[place(i)] = plain.data[i] as number;
       return { type: plain.type, dims, data };
     },
     decode(encoded) {
-      const data = newArray(encoded.type, place.length);
-      for (let i = 0; i < place.length; i++) data[i] = encoded.data[place[i] as number] as number;
+      const data = newArray(encoded.type, count);
+      for (let i = 0; i < count; i++) data[i] = encoded.data[place(i)] as number;
       return { type: encoded.type, dims: plainDims, data };
     },
   };
 }
 
 /** A vector of channels, padded with zeros. */
-export const paddedVector = (dims: readonly number[], channels: number): Encoding =>
-  permutation(
-    dims,
-    [channels],
-    Int32Array.from({ length: elementCount(dims) }, (_, i) => i),
-  );
+export const paddedVector = (dims: readonly number[], channels: number): Encoding => permutation(dims, [channels], (i) => i);

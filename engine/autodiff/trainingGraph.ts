@@ -198,7 +198,7 @@ export const initialState = (state: readonly StateSlot[]): Map<string, Tensor> =
   new Map(state.map((slot) => [slot.input, float32(slot.dims)]));
 
 /** Weights and state that a step hands to the next, as input by output. */
-export const carriedValues = ({ updated, state }: TrainingGraph): Map<string, string> =>
+export const carriedValues = ({ updated, state }: Pick<TrainingGraph, 'updated' | 'state'>): Map<string, string> =>
   new Map([
     ...[...updated].map(([input, output]) => [output, input] as const),
     ...state.map(({ input, output }) => [output, input] as const),

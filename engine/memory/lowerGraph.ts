@@ -4,8 +4,8 @@ import { type Graph, type Node, feedsOf, intOf } from '../graph/graph';
 import { type Tensor, byteSize, elementCount } from '../graph/tensor';
 import { macsOf } from '../ops/cost';
 import { inferShapes } from '../ops/inferShapes';
-import { runUpdatesEarly } from './operationOrder';
-import type { MemoryProgram, Operation, Phase, Storage } from './program';
+import { phaseOf, runUpdatesEarly } from './operationOrder';
+import type { MemoryProgram, Operation, Storage } from './program';
 
 /** Constants up to this size are part of the operators that read them. */
 export const EMBEDDED_BYTES = 64 * 1024;
@@ -13,6 +13,9 @@ export const EMBEDDED_BYTES = 64 * 1024;
 const MACS_PER_SECOND = 50e9;
 const BYTES_PER_SECOND = 5e9;
 const CALL_SECONDS = 5e-6;
+
+/** Most multiply-accumulates for each byte that an operator writes, for it to be run again: a norm or a pool, but no dense convolution. */
+const CHEAP_MACS = 4;
 
 /** Operators whose output is a view of their input. */
 const VIEWS: ReadonlySet<string> = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity']);
@@ -177,7 +180,10 @@ class Lowering {
       return this.carriedPlace(node, output, at, readers) ?? this.add(output, { kind, pinned: false, layer });
     });
     const macs = macsOf(node, this.graph.opsets.get(node.domain) ?? 1, (value) => (value ? this.typeOf(value).dims : undefined));
-    const bytes = [...reads, ...writes].reduce((sum: number, id) => sum + (id === undefined ? 0 : (this.storages[id] as Storage).bytes), 0);
+    const total = (ids: readonly (number | undefined)[]): number =>
+      ids.reduce((sum: number, id) => sum + (id === undefined ? 0 : (this.storages[id] as Storage).bytes), 0);
+    const written = total(writes);
+    const bytes = total(reads) + written;
     const pure = writes.every((id) => id === undefined || !(this.storages[id] as Storage).pinned);
     return {
       name: node.name,
@@ -187,7 +193,7 @@ class Lowering {
       writes,
       overwritable: this.overwritable(node),
       ignored: node.op === 'BatchNormalization' && intOf(node, 'training_mode', 0) === 1 ? this.readStorages(node.inputs.slice(3)) : [],
-      recomputable: phase === 'forward' && macs === 0 && pure,
+      recomputable: phase === 'forward' && macs <= CHEAP_MACS * written && pure,
       seconds: macs / MACS_PER_SECOND + bytes / BYTES_PER_SECOND + CALL_SECONDS,
     };
   }
@@ -242,8 +248,3 @@ class Lowering {
 
 /** A name made of an operator and a number, which tells nothing of the layer. */
 const GENERATED = /^[A-Z]\w*_\d+$/;
-
-function phaseOf({ name }: Node): Phase {
-  if (name.startsWith('update/')) return 'update';
-  return name.startsWith('grad/') ? 'backward' : 'forward';
-}

@@ -1,8 +1,14 @@
 import type { Graph, Node } from '../graph/graph';
+import type { Phase } from './program';
+
+export function phaseOf({ name }: Node): Phase {
+  if (name.startsWith('update/')) return 'update';
+  return name.startsWith('grad/') ? 'backward' : 'forward';
+}
 
 /**
- * The same operators with the updates of weights, and what leads to nothing else, as early as their inputs allow: gradients of
- * parameters are used up at once instead of waiting for the end. An update waits for all other readers of the weights it replaces.
+ * The same operators with the updates of weights and statistics as early as the gradients allow: those of parameters are used up at
+ * once instead of waiting for the end. An update comes after all other readers of the weights that it replaces.
  *
  * @param rootOf value whose memory a value is a view of
  * @param carry outputs that become an input of the next iteration, as input by output
@@ -14,63 +20,47 @@ export function runUpdatesEarly(
   graph: Graph,
 ): Node[] {
   const replaces = new Map([...carry].map(([output, input]) => [rootOf(output), input]));
-  const isUpdate = updatesOf(nodes, rootOf, replaces, graph, carry);
-  const waiting = new Map<Node, number>();
-  const waiters = new Map<string, Node[]>();
-  const remainingReaders = new Map<string, Set<Node>>();
-  const made = new Set<string>();
-  for (const node of nodes)
-    for (const input of node.inputs.map(rootOf)) remainingReaders.set(input, (remainingReaders.get(input) ?? new Set()).add(node));
-  const makers = new Set(nodes.flatMap((node) => node.outputs));
-  const ordered: Node[] = [];
-  const done = new Set<Node>();
-  const blocked = new Map<string, Node[]>();
-
-  const emit = (first: Node): void => {
-    const ready = [first];
-    for (let node = ready.pop(); node; node = ready.pop()) {
-      if (done.has(node)) continue;
-      done.add(node);
-      ordered.push(node);
-      for (const output of node.outputs) {
-        made.add(output);
-        for (const waiter of waiters.get(output) ?? []) {
-          const left = (waiting.get(waiter) ?? 1) - 1;
-          waiting.set(waiter, left);
-          if (left === 0 && !isBlocked(waiter)) ready.push(waiter);
-        }
-      }
-      for (const input of new Set(node.inputs.map(rootOf))) {
-        const readers = remainingReaders.get(input);
-        readers?.delete(node);
-        for (const update of blocked.get(input) ?? [])
-          if (waiting.get(update) === 0 && !done.has(update) && !isBlocked(update)) ready.push(update);
-      }
-    }
-  };
-  const isBlocked = (node: Node): boolean =>
-    node.outputs.some((output) => {
-      const old = replaces.get(output);
-      if (old === undefined) return false;
-      const others = [...(remainingReaders.get(old) ?? [])].filter((reader) => reader !== node);
-      if (others.length > 0) blocked.set(old, [...new Set([...(blocked.get(old) ?? []), node])]);
-      return others.length > 0;
-    });
-
+  const updates = updatesOf(nodes, rootOf, replaces, graph, carry);
+  const others = nodes.filter((node) => !updates.has(node));
+  const madeAt = new Map(others.flatMap(({ outputs }, at) => outputs.map((output) => [output, at] as const)));
+  const lastRead = new Map(others.flatMap(({ inputs }, at) => inputs.map((input) => [rootOf(input), at] as const)));
+  const makerOf = new Map([...updates].flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const following = new Map<number, Node[][]>();
   for (const node of nodes) {
-    if (!isUpdate.has(node)) {
-      emit(node);
-      continue;
-    }
-    const missing = new Set(node.inputs.map(rootOf).filter((input) => makers.has(input) && !made.has(input)));
-    waiting.set(node, missing.size);
-    for (const input of missing) waiters.set(input, [...(waiters.get(input) ?? []), node]);
-    if (missing.size === 0 && !isBlocked(node)) emit(node);
+    const replaced = updates.has(node) ? node.outputs.flatMap((output) => replaces.get(output) ?? []) : [];
+    if (replaced.length === 0) continue;
+    const needed = ancestorsOf(node, rootOf, makerOf);
+    const made = needed.flatMap(({ inputs }) => inputs.map((input) => madeAt.get(rootOf(input)) ?? -1));
+    const at = Math.max(...made, ...replaced.map((input) => lastRead.get(input) ?? -1), -1);
+    following.set(at, [...(following.get(at) ?? []), needed]);
   }
-  return [...ordered, ...nodes.filter((node) => !done.has(node))];
+  const ordered = new Set<Node>();
+  const emitUpdates = (at: number): void => following.get(at)?.forEach((needed) => needed.forEach((node) => ordered.add(node)));
+  emitUpdates(-1);
+  others.forEach((node, at) => {
+    ordered.add(node);
+    emitUpdates(at);
+  });
+  for (const node of nodes) ordered.add(node);
+  return [...ordered];
 }
 
-/** Operators from which only carried outputs are reached. */
+/** A node after all the updates that it depends on. */
+function ancestorsOf(node: Node, rootOf: (value: string) => string, makerOf: ReadonlyMap<string, Node>): Node[] {
+  const found = new Set<Node>();
+  const visit = (next: Node): void => {
+    if (found.has(next)) return;
+    for (const input of next.inputs) {
+      const maker = makerOf.get(rootOf(input));
+      if (maker) visit(maker);
+    }
+    found.add(next);
+  };
+  visit(node);
+  return [...found];
+}
+
+/** Operators of the update, or of running statistics, from which only carried outputs are reached. */
 function updatesOf(
   nodes: readonly Node[],
   rootOf: (value: string) => string,
@@ -85,7 +75,7 @@ function updatesOf(
     const node = nodes[i] as Node;
     const reaches =
       node.outputs.some((output) => replaces.has(output)) || node.outputs.some((output) => output && !usedElsewhere.has(output));
-    if (reaches && node.outputs.every((output) => !usedElsewhere.has(output))) updates.add(node);
+    if (reaches && phaseOf(node) !== 'backward' && node.outputs.every((output) => !usedElsewhere.has(output))) updates.add(node);
     else for (const input of node.inputs.map(rootOf)) usedElsewhere.add(input);
   }
   return updates;

@@ -2,7 +2,7 @@ import { SurgeryError } from '../graph/errors';
 import type { MemoryProgram, Operation } from './program';
 import type { MemoryPolicy } from '../contract/memory';
 import type { Schedule } from './schedule';
-import { BudgetTooSmall, PLACEMENTS, scheduleEverything, scheduleWithin } from './scheduler';
+import { BudgetTooSmall, PLACEMENTS, type Placement, VISIBLE_SPILL_SPEED, scheduleEverything, scheduleWithin } from './scheduler';
 import { verifySchedule } from './verifySchedule';
 
 /** More than any network here needs: a pool that is never full. */
@@ -10,8 +10,12 @@ const UNLIMITED = 2 ** 50;
 /** The floor is found to this part of itself. */
 const PRECISION = 0.01;
 
-/** Bytes a second of the spill, of which most is hidden behind computing. */
-const VISIBLE_SPILL_SPEED = 5e9;
+/** Pinned storages below this always stay in the pool. */
+const SMALL_PINNED = 4096;
+/** Part of the budget that weights and state may take before it is tried to keep them in the spill. */
+const PINNED_SHARE = 1 / 8;
+/** Larger programs are scheduled in one way only, if that succeeds. */
+const MANY_OPERATIONS = 20_000;
 
 /** Time that a schedule adds to an iteration, roughly. */
 export const extraSeconds = ({ trafficBytes, recomputeSeconds }: Schedule): number => trafficBytes / VISIBLE_SPILL_SPEED + recomputeSeconds;
@@ -30,21 +34,52 @@ export function planMemory(program: MemoryProgram, policy: MemoryPolicy, budget?
   return schedule;
 }
 
+/**
+ * `planMemory` for someone who gave a budget.
+ * @throws SurgeryError 'budget-impossible' with the floor and the layer that sets it
+ */
+export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budget?: number): Schedule {
+  try {
+    return planMemory(program, policy, budget);
+  } catch (error) {
+    if (!(error instanceof BudgetTooSmall)) throw error;
+    const { bytes, layer } = memoryFloor(program, policy);
+    const mebibytes = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
+    throw new SurgeryError(
+      'budget-impossible',
+      `A memory budget of ${mebibytes(budget ?? 0)} does not hold a training step: with policy ${policy} it takes at least ${mebibytes(bytes)}, set by layer ${layer}. Raise the budget or make the batch smaller`,
+      { floorBytes: bytes, layer },
+    );
+  }
+}
+
 function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
   let best: Schedule | undefined;
   let failure: BudgetTooSmall | undefined;
-  for (const placement of PLACEMENTS) {
+  const attempt = (by: MemoryPolicy, placement: Placement, away?: ReadonlySet<number>): void => {
     try {
-      const schedule = scheduleWithin(program, budget, policy, placement);
-      if (!best || extraSeconds(schedule) < extraSeconds(best)) best = schedule;
-      if (extraSeconds(best) === 0) break;
+      const schedule = scheduleWithin(program, budget, by, placement, away);
+      if (!best || extraSeconds(schedule) < extraSeconds(best)) best = { ...schedule, policy };
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;
-      failure ??= error;
+      failure = error;
     }
-  }
+  };
+  for (const placement of PLACEMENTS) if (!best) attempt('liveness', placement);
+  if (policy !== 'liveness' && !best)
+    for (const away of awayChoices(program, policy, budget))
+      for (const placement of PLACEMENTS) if (!best || program.operations.length < MANY_OPERATIONS) attempt(policy, placement, away);
   if (!best) throw failure ?? new SurgeryError('internal', 'No schedule was tried');
   return best;
+}
+
+/** Sets of weights and state that may lie in the spill between iterations, none first where the budget has room for them. */
+function awayChoices({ storages }: MemoryProgram, policy: MemoryPolicy, budget: number): readonly ReadonlySet<number>[] {
+  const none = new Set<number>();
+  const pinned = storages.reduce((sum, storage) => sum + (storage.pinned ? storage.bytes : 0), 0);
+  if ((policy !== 'offload' && policy !== 'auto') || pinned < PINNED_SHARE * budget) return [none];
+  const all = new Set(storages.flatMap((storage, id) => (storage.pinned && storage.bytes > SMALL_PINNED ? [id] : [])));
+  return pinned > budget / 2 ? [all] : [none, all];
 }
 
 /** A pool in which nothing has to leave: the most that is live at once, and what lies fallow between. */
@@ -92,23 +127,4 @@ function bisect(from: number, to: number, attempt: (budget: number) => void): { 
     }
   }
   return { bytes: high, limit };
-}
-
-/**
- * `planMemory` for someone who gave a budget.
- * @throws SurgeryError 'budget-impossible' with the floor and the layer that sets it
- */
-export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budget?: number): Schedule {
-  try {
-    return planMemory(program, policy, budget);
-  } catch (error) {
-    if (!(error instanceof BudgetTooSmall)) throw error;
-    const { bytes, layer } = memoryFloor(program, policy);
-    const mebibytes = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
-    throw new SurgeryError(
-      'budget-impossible',
-      `A memory budget of ${mebibytes(budget ?? 0)} does not hold a training step: with policy ${policy} it takes at least ${mebibytes(bytes)}, set by layer ${layer}. Raise the budget or make the batch smaller`,
-      { floorBytes: bytes, layer },
-    );
-  }
 }

@@ -23,6 +23,8 @@ export interface Schedule {
   /** Pool that the steps need, and spill. */
   readonly poolBytes: number;
   readonly spillBytes: number;
+  /** Position in the spill of pinned storages that lie there between iterations. */
+  readonly homes: ReadonlyMap<number, number>;
   /** Most bytes allocated at once; `poolBytes` less what lies fallow between them. */
   readonly peakBytes: number;
   readonly peakOperation: number;

@@ -6,8 +6,11 @@ import type { Schedule, Step } from './schedule';
 
 /** Operations looked ahead for what should come back from the spill. */
 const LOOK_AHEAD = 24;
-/** Longest chain that is computed again for one value. */
-const LONGEST_CHAIN = 8;
+/** Longest chain that is computed again for one value: a chain through every residual sum would be made again at once. */
+const LONGEST_CHAIN = 4;
+
+/** Bytes a second of the spill, of which most is hidden behind computing. */
+export const VISIBLE_SPILL_SPEED = 2e9;
 
 /** Below this a storage is not worth a transfer. */
 const SMALL_BYTES = 16 * 1024;
@@ -25,8 +28,9 @@ export class BudgetTooSmall extends SurgeryError {
 /**
  * Orders allocation, computation and transfers of one iteration within a pool of `budget` bytes. What comes is known, so whatever
  * is needed last leaves first (Belady's rule in the place of the tensor cache's least recent use): it is dropped if it can be
- * computed again cheaply, else it goes to the spill. The copy begins right after the last use, long before the room is needed.
+ * computed again for less, else it goes to the spill. The copy begins right after the last use, long before the room is needed.
  *
+ * @param away pinned storages that lie in the spill between iterations instead of in the pool
  * @throws BudgetTooSmall naming the operation
  */
 export function scheduleWithin(
@@ -34,9 +38,24 @@ export function scheduleWithin(
   budget: number,
   policy: MemoryPolicy,
   placement: Placement = PLACEMENTS[0],
+  away: ReadonlySet<number> = new Set(),
 ): Schedule {
-  return new Scheduler(program, budget, policy, placement).run();
+  return new Scheduler(program, budget, policy, placement, away).run();
 }
+
+interface Victim {
+  readonly id: number;
+  /** How it is made again; it goes to the spill when there is none. */
+  readonly chain: Chain | undefined;
+}
+
+/** Operations that run again in a row, and the time that they take. */
+interface Chain {
+  readonly length: number;
+  readonly seconds: number;
+}
+
+const AT_HAND: Chain = { length: 0, seconds: 0 };
 
 /** Where a storage goes among the empty stretches that hold it. */
 export interface Placement {
@@ -60,9 +79,15 @@ class Scheduler {
   private readonly makerOf: Int32Array;
   /** Operation after which a pinned storage no longer holds what it held at the start. */
   private readonly changedBy: Float64Array;
+  /** What is in the pool and may leave it. */
   private readonly resident = new Set<number>();
   private readonly locked = new Map<number, number>();
+  /** Position in the spill of what has a valid copy there. */
   private readonly stored = new Map<number, number>();
+  /** Position in the spill of the storages that are away between iterations. */
+  private readonly homes = new Map<number, number>();
+  /** How what was dropped is made again. */
+  private readonly dropped = new Map<number, Chain>();
   private readonly fetching = new Set<number>();
   private readonly steps: Step[] = [];
   /** Steps to insert behind a step: copies to the spill that begin earlier than was known. */
@@ -79,10 +104,11 @@ class Scheduler {
     private readonly budget: number,
     private readonly policy: MemoryPolicy,
     private readonly placement: Placement,
+    away: ReadonlySet<number>,
   ) {
     const { storages, operations } = program;
     this.pool = new Pool(budget, placement.fit);
-    this.uses = usesOf(program);
+    this.uses = policy === 'liveness' || policy === 'offload' ? usesOf(program) : usesWithRecomputation(program);
     this.nextUse = new Int32Array(storages.length);
     this.touchedAt = new Int32Array(storages.length).fill(-1);
     this.makerOf = new Int32Array(storages.length).fill(-1);
@@ -94,12 +120,16 @@ class Scheduler {
         else this.makerOf[storage] = at;
       }
     });
+    for (const id of away) {
+      this.homes.set(id, this.reserve(id));
+      this.stored.set(id, this.homes.get(id) as number);
+    }
   }
 
   run(): Schedule {
     const { storages, operations, inputs } = this.program;
     storages.forEach((storage, id) => {
-      if (storage.pinned) this.place(id);
+      if (storage.pinned && !this.homes.has(id)) this.place(id);
     });
     for (const id of inputs) this.place(id);
     for (this.now = 0; this.now < operations.length; this.now++) this.execute(operations[this.now] as Operation);
@@ -109,12 +139,17 @@ class Scheduler {
       this.awaitFetch(id);
       this.lock(id);
     }
-    for (const id of [...this.resident]) if (!this.storage(id).pinned && !this.program.outputs.includes(id)) this.release(id);
+    for (const id of [...this.resident]) {
+      if (this.program.outputs.includes(id)) continue;
+      if (this.homes.has(id) && !this.stored.has(id)) this.store(id);
+      this.release(id);
+    }
     return {
       policy: this.policy,
       steps: this.merged(),
       poolBytes: this.pool.extentBytes,
       spillBytes: this.spillEnd,
+      homes: this.homes,
       peakBytes: this.peak.bytes,
       peakOperation: this.peak.operation,
       trafficBytes: this.traffic,
@@ -129,9 +164,9 @@ class Scheduler {
     for (const id of reads) this.ensure(id);
     for (const id of reads) this.awaitFetch(id);
     const taken = this.takeOver(operation);
-    const made = writes.filter((id): id is number => id !== undefined && !this.storage(id).pinned && id !== taken);
+    const made = writes.filter((id): id is number => id !== undefined && !this.isFixed(id) && id !== taken);
     made.forEach((id) => this.lock(id));
-    for (const id of made) this.place(id);
+    for (const id of made) this.makePlace(id);
     this.runWith(operation, { kind: 'run', operation: this.now });
     [...reads, ...made].forEach((id) => this.unlock(id));
     for (const id of new Set([...reads, ...writes])) if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
@@ -143,6 +178,18 @@ class Scheduler {
     this.touch(reads, writes);
     this.steps.push(step);
     if (workspace !== undefined) this.release(workspace);
+  }
+
+  /** Whether a storage has one place in the pool that it never leaves. */
+  private isFixed(id: number): boolean {
+    return this.storage(id).pinned && !this.homes.has(id);
+  }
+
+  /** A place to write to; what the spill holds of the storage ends with it. */
+  private makePlace(id: number): void {
+    if (this.resident.has(id)) this.awaitFetch(id);
+    else this.place(id);
+    this.stored.delete(id);
   }
 
   /** Lets the first output take the place of a storage that ends here. */
@@ -167,7 +214,7 @@ class Scheduler {
 
   /** Makes a storage resident; a fetch may still be under way. */
   private ensure(id: number): void {
-    if (this.resident.has(id)) return;
+    if (this.resident.has(id) || this.isFixed(id)) return;
     this.lock(id);
     if (this.stored.has(id)) this.fetch(id);
     else this.recompute(id);
@@ -197,6 +244,7 @@ class Scheduler {
     for (const read of operation.reads) this.ensure(read);
     for (const read of operation.reads) this.awaitFetch(read);
     this.place(id);
+    this.dropped.delete(id);
     this.lock(id);
     this.runWith({ ...operation, writes: [id] }, { kind: 'run', operation: maker, only: id });
     this.unlock(id);
@@ -210,7 +258,8 @@ class Scheduler {
   private place(id: number): void {
     const { bytes, pinned } = this.storage(id);
     const next = this.upcoming(id, this.now + 1) ?? this.now;
-    const from = pinned || !this.placement.apart || next - this.now > LOOK_AHEAD ? 'low' : 'high';
+    const fixed = pinned && !this.homes.has(id);
+    const from = fixed || !this.placement.apart || next - this.now > LOOK_AHEAD ? 'low' : 'high';
     for (;;) {
       const offset = this.pool.allocate(id, bytes, from);
       if (offset !== undefined) {
@@ -220,7 +269,7 @@ class Scheduler {
       }
       this.makeRoom();
     }
-    this.resident.add(id);
+    if (!fixed) this.resident.add(id);
     if (this.pool.usedBytes > this.peak.bytes) this.peak = { bytes: this.pool.usedBytes, operation: Math.max(0, this.now) };
   }
 
@@ -231,50 +280,74 @@ class Scheduler {
         this.program.operations[Math.min(Math.max(0, this.now), this.program.operations.length - 1)] as Operation,
         this.budget,
       );
-    const { id, drop } = victim;
-    if (!drop && !this.stored.has(id)) this.store(id);
+    const { id, chain } = victim;
+    if (chain) this.dropped.set(id, chain);
+    else if (!this.stored.has(id)) this.store(id);
     this.release(id);
   }
 
   /** Of what may leave, the storage that is needed last; small ones only when nothing else is left. */
-  private victim(smallest = SMALL_BYTES): { id: number; drop: boolean } | undefined {
-    let best: { id: number; drop: boolean } | undefined;
+  private victim(smallest = SMALL_BYTES): Victim | undefined {
+    let best: Victim | undefined;
     let furthest = this.now;
     for (const id of this.resident) {
-      const { pinned, bytes } = this.storage(id);
-      if (pinned || bytes < smallest || this.locked.has(id) || this.fetching.has(id)) continue;
-      const next = this.upcoming(id, this.now) ?? -1;
+      const { bytes } = this.storage(id);
+      if (bytes < smallest || this.locked.has(id) || this.fetching.has(id)) continue;
+      const next = this.upcoming(id, this.now) ?? (this.homes.has(id) ? Infinity : -1);
       if (next <= furthest) continue;
-      const drop = this.policy !== 'offload' && !this.stored.has(id) && Number.isFinite(next) && this.canRecompute(id, next);
-      if (!drop && this.policy === 'recompute') continue;
-      best = { id, drop };
+      const chain = this.stored.has(id) ? undefined : this.droppable(id, next);
+      if (!chain && !this.stored.has(id) && this.policy === 'recompute') continue;
+      best = { id, chain };
       furthest = next;
     }
     return best ?? (smallest > 0 ? this.victim(0) : undefined);
   }
 
-  /** Whether a storage can be made again right before operation `at` from what is still to be had then. */
-  private canRecompute(id: number, at: number, depth = 0): boolean {
+  /** How a storage is made again at its next use, when the policy lets that take the place of a transfer. */
+  private droppable(id: number, next: number): Chain | undefined {
+    if (this.policy === 'offload' || !Number.isFinite(next)) return undefined;
+    const chain = this.chainOf(id, next, 0);
+    const transfer = this.policy === 'recompute' ? Infinity : (2 * this.storage(id).bytes) / VISIBLE_SPILL_SPEED;
+    return chain && chain.length <= LONGEST_CHAIN && chain.seconds < transfer ? chain : undefined;
+  }
+
+  /** What has to run to make a storage again right before operation `at` from what is still to be had then. */
+  private chainOf(id: number, at: number, depth: number): Chain | undefined {
     const operation = this.program.operations[this.makerOf[id] as number];
-    if (!operation?.recomputable || depth > LONGEST_CHAIN) return false;
-    return operation.reads.every((read) => {
-      if (operation.ignored.includes(read)) return true;
-      if (this.storage(read).pinned) return (this.changedBy[read] as number) >= at;
-      const last = this.uses[read]?.at(-1) ?? -1;
-      return last >= at || this.canRecompute(read, at, depth + 1);
-    });
+    if (!operation?.recomputable || depth > LONGEST_CHAIN) return undefined;
+    let [length, seconds] = [0, operation.seconds];
+    for (const read of operation.reads) {
+      if (operation.ignored.includes(read)) continue;
+      const before = this.chainTo(read, at, depth);
+      if (!before) return undefined;
+      length = Math.max(length, before.length);
+      seconds += before.seconds;
+    }
+    return { length: length + 1, seconds };
+  }
+
+  private chainTo(id: number, at: number, depth: number): Chain | undefined {
+    if (this.storage(id).pinned) return (this.changedBy[id] as number) >= at ? AT_HAND : undefined;
+    const last = this.uses[id]?.at(-1) ?? -1;
+    if (last < at) return this.chainOf(id, at, depth + 1);
+    return this.resident.has(id) || this.stored.has(id) ? AT_HAND : this.dropped.get(id);
   }
 
   private store(id: number): void {
     const { bytes } = this.storage(id);
-    const position = this.spillEnd;
-    this.spillEnd += blocksOf(bytes) * BLOCK_BYTES;
+    const position = this.homes.get(id) ?? this.reserve(id);
     this.stored.set(id, position);
     this.traffic += bytes;
     const at = this.touchedAt[id] as number;
     const step: Step = { kind: 'store', storage: id, position };
     this.inserted.set(at, [...(this.inserted.get(at) ?? []), step]);
     this.steps.push({ kind: 'stored', storage: id });
+  }
+
+  private reserve(id: number): number {
+    const position = this.spillEnd;
+    this.spillEnd += blocksOf(this.storage(id).bytes) * BLOCK_BYTES;
+    return position;
   }
 
   private prefetch(): void {
@@ -292,9 +365,11 @@ class Scheduler {
   }
 
   private freeIfDone(id: number, from = this.now + 1): void {
-    if (this.storage(id).pinned || this.locked.has(id) || this.upcoming(id, from) !== undefined) return;
+    if (this.isFixed(id) || this.locked.has(id) || this.upcoming(id, from) !== undefined) return;
+    const home = this.homes.has(id);
+    if (home && !this.stored.has(id)) return;
     this.release(id);
-    this.stored.delete(id);
+    if (!home) this.stored.delete(id);
   }
 
   private release(id: number): void {
@@ -334,6 +409,26 @@ class Scheduler {
   }
 }
 
+/** Storages of this size are kept as long as what could be made again from them. */
+const TINY_BYTES = 4096;
+
+/** `usesOf`, with one more use of tiny storages: where the last large result that can be made again from them is needed last. */
+function usesWithRecomputation(program: MemoryProgram): number[][] {
+  const { storages, operations } = program;
+  const uses = usesOf(program);
+  const bytesOf = (id: number): number => storages[id]?.bytes ?? 0;
+  for (const { recomputable, reads, writes, ignored } of operations) {
+    const [made] = writes;
+    const last = made === undefined ? undefined : uses[made]?.at(-1);
+    if (!recomputable || made === undefined || bytesOf(made) < SMALL_BYTES || last === undefined || !Number.isFinite(last)) continue;
+    for (const read of reads) {
+      if (storages[read]?.pinned || bytesOf(read) > TINY_BYTES || ignored.includes(read)) continue;
+      if ((uses[read]?.at(-1) ?? Infinity) < last) uses[read]?.push(last);
+    }
+  }
+  return uses;
+}
+
 /** Baseline: every storage has a place of its own and nothing is freed. */
 export function scheduleEverything(program: MemoryProgram): Schedule {
   const pool = new Pool(Number.MAX_SAFE_INTEGER);
@@ -348,6 +443,7 @@ export function scheduleEverything(program: MemoryProgram): Schedule {
     steps: [...allocations, ...runs],
     poolBytes: pool.extentBytes,
     spillBytes: 0,
+    homes: new Map(),
     peakBytes: pool.usedBytes,
     peakOperation: program.operations.length - 1,
     trafficBytes: 0,

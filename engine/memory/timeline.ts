@@ -14,7 +14,7 @@ export interface TimelinePoint {
 }
 
 /** What the pool holds, by kind, at every operation of an iteration. */
-export function timelineOf({ storages, operations }: MemoryProgram, { steps }: Schedule): TimelinePoint[] {
+export function timelineOf({ storages, operations }: MemoryProgram, { steps, homes }: Schedule): TimelinePoint[] {
   const bytes: Record<StorageKind, number> = { weights: 0, optimiser: 0, inputs: 0, activations: 0, gradients: 0 };
   const away = new Set<number>();
   let offloaded = 0;
@@ -30,6 +30,7 @@ export function timelineOf({ storages, operations }: MemoryProgram, { steps }: S
     else away.delete(id);
   };
   const lastFetch = new Map(steps.flatMap((step, at) => (step.kind === 'fetch' ? [[step.storage, at] as const] : [])));
+  for (const id of homes.keys()) leave(id, true);
   const alive = new Set<number>();
   steps.forEach((step, at) => {
     if (step.kind === 'allocate') {
@@ -39,7 +40,7 @@ export function timelineOf({ storages, operations }: MemoryProgram, { steps }: S
     } else if (step.kind === 'free') {
       count(step.storage, -1);
       alive.delete(step.storage);
-      leave(step.storage, (lastFetch.get(step.storage) ?? -1) > at);
+      leave(step.storage, homes.has(step.storage) || (lastFetch.get(step.storage) ?? -1) > at);
     } else if (step.kind === 'replace') {
       count(step.from, -1);
       count(step.to, 1);

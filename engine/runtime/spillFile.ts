@@ -37,11 +37,11 @@ export class SpillFile {
     return new SpillFile(descriptor, unlinked ? undefined : file);
   }
 
-  write(memory: Buffer, offset: number, bytes: number, position: number): Promise<void> {
+  write(memory: Uint8Array, offset: number, bytes: number, position: number): Promise<void> {
     return this.#move(fs.write, memory, offset, bytes, position);
   }
 
-  read(memory: Buffer, offset: number, bytes: number, position: number): Promise<void> {
+  read(memory: Uint8Array, offset: number, bytes: number, position: number): Promise<void> {
     return this.#move(fs.read, memory, offset, bytes, position);
   }
 
@@ -50,7 +50,7 @@ export class SpillFile {
     if (this.file !== undefined) rmSync(this.file, { force: true });
   }
 
-  async #move(call: typeof fs.read | typeof fs.write, memory: Buffer, offset: number, bytes: number, position: number): Promise<void> {
+  async #move(call: typeof fs.read | typeof fs.write, memory: Uint8Array, offset: number, bytes: number, position: number): Promise<void> {
     for (let done = 0; done < bytes;)
       done += await new Promise<number>((resolve, reject) =>
         (call as typeof fs.read)(

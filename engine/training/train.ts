@@ -33,6 +33,8 @@ export interface TrainOptions {
   readonly layout?: Layout;
   /** Trains within a pool of planned memory; evaluation then frees what it can, too. */
   readonly memory?: MemoryOptions;
+  /** Takes the trained weights out of the network that is given, so that they are not held twice. */
+  readonly consume?: boolean;
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */
   readonly resume?: { readonly epoch: number; readonly state: TrainerState };
@@ -54,7 +56,7 @@ export interface EpochResult {
   readonly noise?: Readonly<Record<string, number>>;
 }
 
-/** Trains a copy of the network; the one given does not change. */
+/** Trains a copy of the network; the one given does not change, unless it is to be consumed. */
 export async function train(
   runtime: Runtime,
   network: Graph,

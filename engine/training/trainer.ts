@@ -1,12 +1,12 @@
 import type { Encoding } from '../autodiff/encoding';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
-import { type TrainingGraph, buildTrainingGraph, carriedValues, initialState } from '../autodiff/trainingGraph';
+import { type TrainingGraph, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
 import { type Layout, blockSize } from '../runtime/layout';
-import type { MemoryOptions, Program, Runtime } from '../runtime/runtime';
+import type { MemoryOptions, Program, Resident, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
 import { lengthsOf } from './evaluate';
 
@@ -33,7 +33,12 @@ export interface TrainerOptions {
   readonly layout?: Layout;
   /** Trains within a pool of planned memory. */
   readonly memory?: MemoryOptions;
+  /** Takes the trained weights out of the network that is given, once they are where they are trained. */
+  readonly consume?: boolean;
 }
+
+/** A training graph once it is compiled. */
+type CompiledStep = Omit<TrainingGraph, 'graph'>;
 
 export interface StepResult {
   /** Mean loss of the batch, before the update. */
@@ -61,18 +66,20 @@ export class Trainer {
   private readonly scalars: Map<string, Tensor & { data: Float32Array }>;
   private readonly results: Map<string, Tensor>;
   private readonly saliencySums: ReadonlyMap<string, Float64Array>;
-  /** How the host's weights and state stand to those that the program keeps on its device, if it does. */
-  private host: 'ahead' | 'equal' | 'behind' = 'ahead';
+  /** How the host's weights and state stand to those that the program keeps, if it does; it has none while they are behind. */
+  private host: 'ahead' | 'equal' | 'behind';
 
   private constructor(
     private readonly network: Graph,
-    private readonly compiled: TrainingGraph,
+    private readonly compiled: CompiledStep,
     private readonly program: Program,
     private readonly options: TrainerOptions,
+    private readonly held: ReadonlyMap<string, Held>,
     private current: Map<string, Tensor>,
     private next: Map<string, Tensor>,
   ) {
     this.seed = options.seed ?? 1;
+    this.host = program.resident ? 'behind' : 'ahead';
     this.drawn = new Map(compiled.randoms.map(({ input, dims }) => [input, float32(dims)]));
     this.scalars = new Map(scalarInputs(compiled.step).map((name) => [name, float32([])]));
     this.results = new Map<string, Tensor>([
@@ -82,7 +89,8 @@ export class Trainer {
     ]);
     this.saliencySums = new Map(
       [...compiled.saliency].map(([name, output]) => {
-        const tensor = float32((current.get(name) as Tensor).dims);
+        const { encoding, dims } = held.get(name) as Held;
+        const tensor = float32(encoding?.dims ?? dims);
         this.results.set(output, tensor);
         return [name, new Float64Array(tensor.data.length)];
       }),
@@ -91,8 +99,8 @@ export class Trainer {
 
   static async create(runtime: Runtime, network: Graph, options: TrainerOptions): Promise<Trainer> {
     const block = await blockSize(runtime, options.layout, options.device);
-    const compiled = buildTrainingGraph(network, { ...options, block, training: true });
-    const program = await runtime.compile(compiled.graph, {
+    const { graph, ...compiled } = buildTrainingGraph(network, { ...options, block, training: true });
+    const program = await runtime.compile(graph, {
       threads: options.threads,
       profile: options.profile,
       device: options.device,
@@ -101,12 +109,22 @@ export class Trainer {
       // Blocked graphs gain nothing from further optimisation, which takes longer than linear time.
       ...(compiled.encodings.size > 0 ? { optimisation: 'none' as const } : {}),
     });
-    const current = initialState(compiled.state);
-    for (const name of compiled.updated.keys()) current.set(name, encoded(compiled, name, network.initializers.get(name) as Tensor));
+    const { resident } = program;
+    const current = new Map<string, Tensor>();
+    for (const [name, tensor] of initialValues(compiled, network))
+      if (resident) await resident.write(new Map([[name, tensor]]));
+      else current.set(name, tensor);
     const next = new Map(
       [...current].map(([name, tensor]) => [name, { ...tensor, data: newArray(tensor.type, elementCount(tensor.dims)) }]),
     );
-    return new Trainer(network, compiled, program, options, current, next);
+    const held = heldValues(compiled, network);
+    const kept = copyGraph(network);
+    for (const name of compiled.updated.keys()) {
+      const placeholder = emptied(network.initializers.get(name) as Tensor);
+      kept.initializers.set(name, placeholder);
+      if (options.consume) network.initializers.set(name, placeholder);
+    }
+    return new Trainer(kept, compiled, program, options, held, current, next);
   }
 
   get steps(): number {
@@ -119,15 +137,14 @@ export class Trainer {
     this.setScalars(learningRate);
     this.draw();
     const { resident } = this.program;
-    if (resident && this.host === 'ahead') await resident.write(this.current);
+    if (resident) await this.handOver(resident);
     const held = resident ? [] : this.current;
     const feeds = new Map<string, Tensor>([...held, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
     if (compiled.lengths) feeds.set(compiled.lengths.name, lengthsOf(compiled.lengths, x, lengths));
     const started = performance.now();
     await this.program.run(feeds, { signal, into: resident ? this.results : this.outputTensors() });
     const seconds = (performance.now() - started) / 1000;
-    if (resident) this.host = 'behind';
-    else [this.current, this.next] = [this.next, this.current];
+    if (!resident) [this.current, this.next] = [this.next, this.current];
     this.step_++;
     this.addSaliency();
     const loss = Number((this.results.get(compiled.loss) as Tensor).data[0]);
@@ -138,12 +155,19 @@ export class Trainer {
     return { loss, correct: scalar(compiled.correct), reports, seconds, memory: this.program.schedule };
   }
 
+  /** Gives the program what the host has changed; the host keeps nothing that a step makes old. */
+  private async handOver(resident: Resident): Promise<void> {
+    if (this.host === 'ahead') await resident.write(this.current);
+    this.host = 'behind';
+    this.current = new Map();
+  }
+
   /** Sum over the steps so far of |dL/dp * p|, each with the value that p had before the update. */
   saliency(): ReadonlyMap<string, Float64Array> {
     return new Map(
       [...this.saliencySums].map(([name, data]) => {
         const sums = { type: 'float64', dims: [data.length], data } as const;
-        return [name, (encodingOf(this.compiled, name)?.decode(sums).data ?? data) as Float64Array];
+        return [name, (this.held.get(name)?.encoding?.decode(sums).data ?? data) as Float64Array];
       }),
     );
   }
@@ -151,8 +175,7 @@ export class Trainer {
   /** Brings weights and state back from the device; whoever reads them after steps waits for it first. */
   async sync(): Promise<void> {
     if (this.host !== 'behind') return;
-    const values = (await this.program.resident?.read()) ?? new Map<string, Tensor>();
-    for (const [name, tensor] of this.current) (tensor.data as Float32Array).set(values.get(name)?.data as Float32Array);
+    if (this.program.resident) this.current = await this.program.resident.read();
     this.host = 'equal';
   }
 
@@ -171,19 +194,21 @@ export class Trainer {
 
   exportState(): TrainerState {
     this.requireHost();
-    return { step: this.step_, tensors: new Map([...this.current.keys()].map((name) => [name, this.plain(name)])) };
+    return { step: this.step_, tensors: new Map([...this.held.keys()].map((name) => [name, this.plain(name)])) };
   }
 
   importState(state: TrainerState): void {
-    for (const [name, tensor] of this.current) {
+    const loaded = new Map<string, Tensor>();
+    for (const [name, { dims, encoding }] of this.held) {
       const saved = state.tensors.get(name);
-      if (!saved || elementCount(saved.dims) !== elementCount(this.plain(name).dims))
+      if (!saved || elementCount(saved.dims) !== elementCount(dims))
         throw new SurgeryError(
           'option-invalid',
           `The checkpoint does not fit this network: ${name} is ${saved ? 'of another shape' : 'missing'}`,
         );
-      (tensor.data as Float32Array).set(encoded(this.compiled, name, saved).data as Float32Array);
+      loaded.set(name, encoding?.encode(saved) ?? copyTensor(saved));
     }
+    this.current = loaded;
     this.step_ = state.step;
     this.host = 'ahead';
   }
@@ -199,7 +224,7 @@ export class Trainer {
   /** A copy of a parameter, statistic or state tensor in the form that files have. */
   private plain(name: string): Tensor {
     const tensor = this.current.get(name) as Tensor;
-    return encodingOf(this.compiled, name)?.decode(tensor) ?? copyTensor(tensor);
+    return this.held.get(name)?.encoding?.decode(tensor) ?? copyTensor(tensor);
   }
 
   private outputTensors(): Map<string, Tensor> {
@@ -242,11 +267,34 @@ export class Trainer {
 const scalarInputs = (step: StepInputs | undefined): string[] =>
   [step?.learningRate, step?.correction1, step?.correction2].filter((name): name is string => name !== undefined);
 
-const encodingOf = ({ encodings, state }: TrainingGraph, name: string): Encoding | undefined =>
-  encodings.get(state.find((slot) => slot.input === name)?.parameter ?? name);
+/** A parameter, statistic or state tensor that a step hands to the next. */
+interface Held {
+  /** Shape of the form that files have, and how to come from it to that of the training graph. */
+  readonly dims: readonly number[];
+  readonly encoding?: Encoding;
+}
 
-/** A copy of a tensor in the form that the training graph takes. */
-const encoded = (compiled: TrainingGraph, name: string, tensor: Tensor): Tensor =>
-  encodingOf(compiled, name)?.encode(tensor) ?? copyTensor(tensor);
+function heldValues({ state, updated, encodings }: CompiledStep, network: Graph): Map<string, Held> {
+  const ofParameter = (name: string): Held => ({
+    dims: (network.initializers.get(name) as Tensor).dims,
+    encoding: encodings.get(name),
+  });
+  return new Map([
+    ...state.map(({ input, parameter, dims }) => [input, parameter === undefined ? { dims } : ofParameter(parameter)] as const),
+    ...[...updated.keys()].map((name) => [name, ofParameter(name)] as const),
+  ]);
+}
+
+/** Weights of the network and zeros of the optimiser, as the training graph takes them, made one after another. */
+function* initialValues({ state, updated, encodings }: CompiledStep, network: Graph): Iterable<readonly [string, Tensor]> {
+  for (const { input, dims } of state) yield [input, float32(dims)];
+  for (const name of updated.keys()) {
+    const tensor = network.initializers.get(name) as Tensor;
+    yield [name, encodings.get(name)?.encode(tensor) ?? copyTensor(tensor)];
+  }
+}
+
+/** The tensor without its elements. */
+const emptied = ({ type, dims }: Tensor): Tensor => ({ type, dims, data: newArray(type, 0) });
 
 const copyTensor = (tensor: Tensor): Tensor => ({ ...tensor, data: (tensor.data as Float32Array).slice() });

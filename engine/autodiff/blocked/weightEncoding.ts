@@ -12,13 +12,12 @@ export function weightEncoding(plainDims: readonly number[], conv: BlockedConv):
   const [, perGroup = 1] = plainDims;
   const inner = kind === 'dense' ? block : 1;
   const groups = kind === 'depthwise' ? 1 : channels;
-  const place = new Int32Array(elementCount(plainDims));
-  for (let i = 0; i < place.length; i++) {
+  const place = (i: number): number => {
     const tap = i % taps;
     const c = Math.floor(i / taps) % perGroup;
     const k = Math.floor(i / (taps * perGroup));
     const outer = Math.floor(k / block) * (groups / inner) + Math.floor(c / inner);
-    place[i] = ((outer * taps + tap) * inner + (c % inner)) * block + (k % block);
-  }
+    return ((outer * taps + tap) * inner + (c % inner)) * block + (k % block);
+  };
   return permutation(plainDims, [filters, groups, ...kernel], place);
 }

@@ -30,7 +30,13 @@ export class OperatorSessions {
     return this.byContent.size;
   }
 
-  async open(node: Node): Promise<OperatorSession> {
+  async openAll(nodes: readonly Node[]): Promise<OperatorSession[]> {
+    const opened: OperatorSession[] = [];
+    for (const node of nodes) opened.push(await this.open(node));
+    return opened;
+  }
+
+  private async open(node: Node): Promise<OperatorSession> {
     const inputs = [...new Set(node.inputs.filter((input) => input && this.places.has(input)))];
     const single = this.graphOf(node, inputs);
     const bytes = encodeOnnx(single);

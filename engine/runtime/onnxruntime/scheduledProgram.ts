@@ -1,45 +1,50 @@
 import buffer from 'node:buffer';
 import koffi from 'koffi';
 import { SurgeryError } from '../../graph/errors';
-import type { Graph, Node } from '../../graph/graph';
-import { type Tensor, bytesOf, elementCount, newArray } from '../../graph/tensor';
-import { type LoweredGraph, type ValuePlace, lowerGraph } from '../../memory/lowerGraph';
+import type { Graph } from '../../graph/graph';
+import { type Tensor, bytesOf, newArray, elementCount } from '../../graph/tensor';
+import { type LoweredGraph, lowerGraph } from '../../memory/lowerGraph';
 import { planOrExplain } from '../../memory/plan';
-import type { Operation } from '../../memory/program';
-import type { Schedule, Step } from '../../memory/schedule';
+import type { Schedule } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
 import { RunQueue } from '../runQueue';
 import { SpillFile } from '../spillFile';
 import type { Environment } from './environment';
-import type { Handle } from './library';
-import { type OperatorSession, OperatorSessions } from './operatorSessions';
-import type { Frame, Session } from './session';
-import { valueAt } from './values';
+import { OperatorSessions } from './operatorSessions';
+import { ACTION, type Form, type PoolProgram, type Site, poolProgram } from './poolProgram';
+import { ValueCache } from './valueCache';
 
-/** A step that is ready to run: one call of an operator on fixed places. */
-interface Call {
-  readonly session: Session;
-  readonly frame: Frame;
-  readonly inputs: readonly bigint[];
-  readonly outputs: readonly bigint[];
+/** Where a value lies between iterations: in the pool, or else in the spill. */
+interface Place {
+  readonly offset?: number;
+  readonly position?: number;
 }
 
-type Action =
-  | { readonly kind: 'call'; readonly call: Call }
-  | {
-      readonly kind: 'store' | 'fetch';
-      readonly storage: number;
-      readonly offset: number;
-      readonly bytes: number;
-      readonly position: number;
-    }
-  | { readonly kind: 'await'; readonly storage: number }
-  | { readonly kind: 'poison'; readonly offset: number; readonly bytes: number };
+interface Location extends Place, Form {}
+
+interface Copy {
+  readonly from: number;
+  readonly to: Place;
+  readonly bytes: number;
+}
+
+/** What stays of a graph and its schedule once they are compiled: nothing that grows with the operators but the actions themselves. */
+interface Compiled {
+  readonly label: string;
+  readonly inputs: ReadonlyMap<string, Location>;
+  readonly outputs: ReadonlyMap<string, Location>;
+  readonly carried: ReadonlyMap<string, Location>;
+  readonly copies: readonly Copy[];
+  readonly program: PoolProgram;
+}
+
+/** Figures of the schedule that a program follows. */
+export type ScheduleFigures = Omit<Schedule, 'steps' | 'homes'>;
 
 /**
  * A training graph run operator by operator in a pool of fixed size (SuperNeurons' unified tensor pool): every value has its place
  * in memory that we own, kernels write into it, and what does not fit leaves for a file or is computed again, as the schedule says.
- * Weights and state stay in the pool from run to run (`resident`).
+ * Weights and state stay in the pool, or in the file, from run to run (`resident`).
  */
 export class ScheduledProgram implements Program, Resident {
   readonly inputs: readonly string[];
@@ -47,32 +52,21 @@ export class ScheduledProgram implements Program, Resident {
   readonly resident: Resident = this;
   readonly inPlace = true;
   readonly #queue: RunQueue;
-  readonly #pool: Buffer;
-  readonly #base: bigint;
-  readonly #actions: Action[] = [];
-  readonly #handles = new Map<string, Handle<'value'>>();
-  readonly #frames = new Map<string, Frame>();
-  /** Offset of every pinned storage and of the inputs; offsets of the outputs at the end. */
-  readonly #startOffsets = new Map<number, number>();
-  readonly #endOffsets = new Map<number, number>();
+  readonly #values: ValueCache;
   readonly #pending = new Map<number, Promise<void>>();
-  #spill: SpillFile | undefined;
 
   private constructor(
-    private readonly environment: Environment,
-    private readonly lowered: LoweredGraph,
-    readonly schedule: Schedule,
+    readonly figures: ScheduleFigures,
+    private readonly compiled: Compiled,
     private readonly sessions: OperatorSessions,
-    private readonly graph: Graph,
-    private readonly carry: ReadonlyMap<string, string>,
-    private readonly options: MemoryOptions,
+    private readonly pool: Buffer,
+    private readonly spill: SpillFile | undefined,
+    environment: Environment,
   ) {
-    const kept = new Set(carry.values());
-    this.inputs = graph.inputs.map(({ name }) => name).filter((name) => !kept.has(name) && !graph.initializers.has(name));
-    this.outputs = graph.outputs.map(({ name }) => name).filter((name) => !carry.has(name));
-    this.#queue = new RunQueue(graph.name);
-    this.#pool = allocatePool(schedule.poolBytes);
-    this.#base = koffi.address(this.#pool);
+    this.inputs = [...compiled.inputs.keys()];
+    this.outputs = [...compiled.outputs.keys()];
+    this.#queue = new RunQueue(compiled.label);
+    this.#values = new ValueCache(environment, koffi.address(pool), compiled.program.forms);
   }
 
   /** @throws SurgeryError 'budget-impossible' before anything is allocated when the budget does not hold the graph */
@@ -83,34 +77,42 @@ export class ScheduledProgram implements Program, Resident {
   ): Promise<ScheduledProgram> {
     const { memory, carry = new Map<string, string>() } = options;
     const lowered = lowerGraph(graph, { carry });
-    const schedule = planOrExplain(lowered.program, memory.policy ?? 'auto', memory.budget);
+    const { steps, homes, ...figures } = planOrExplain(lowered.program, memory.policy ?? 'auto', memory.budget);
     const sessions = new OperatorSessions(environment, graph, lowered.places, options);
-    const program = new ScheduledProgram(environment, lowered, schedule, sessions, graph, carry, memory);
+    let spill: SpillFile | undefined;
     try {
-      await program.#prepare();
-      if (schedule.spillBytes > 0) program.#spill = SpillFile.open(schedule.spillBytes, memory.spillFolder);
+      const opened = await sessions.openAll(lowered.nodes);
+      const program = poolProgram(lowered, { steps }, opened, memory.poison);
+      const compiled = compile(graph, carry, lowered, program, homes);
+      if (figures.spillBytes > 0) spill = SpillFile.open(figures.spillBytes, memory.spillFolder);
+      const result = new ScheduledProgram(figures, compiled, sessions, allocatePool(figures.poolBytes), spill, environment);
+      for (const [storage, tensor] of lowered.constants)
+        await result.#write(placeOf(storage, program.startOffsets, homes), bytesOf(tensor));
+      return result;
     } catch (error) {
-      await program.#release();
+      spill?.close();
+      await sessions.release();
       throw error;
     }
-    return program;
   }
 
   run(feeds: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Promise<Map<string, Tensor>> {
     return this.#queue.add(() => this.#run(feeds, options));
   }
 
-  /** Copies weights and state into the pool. */
+  /** Copies weights and state into the pool or the spill. */
   async write(values: ReadonlyMap<string, Tensor>): Promise<void> {
-    await this.#queue.add(() => {
-      for (const [name, tensor] of values) this.#put(name, tensor);
-      return Promise.resolve();
+    await this.#queue.add(async () => {
+      for (const [name, tensor] of values) await this.#put(name, this.compiled.carried.get(name), tensor);
     });
   }
 
   read(): Promise<Map<string, Tensor>> {
-    const names = [...new Set(this.carry.values())];
-    return this.#queue.add(() => Promise.resolve(new Map(names.map((name) => [name, this.#get(name, this.#startOffsets)]))));
+    return this.#queue.add(async () => {
+      const values = new Map<string, Tensor>();
+      for (const [name, location] of this.compiled.carried) values.set(name, await this.#get(location));
+      return values;
+    });
   }
 
   dispose(): void {
@@ -118,182 +120,132 @@ export class ScheduledProgram implements Program, Resident {
   }
 
   async #run(feeds: ReadonlyMap<string, Tensor>, { signal, into }: RunOptions): Promise<Map<string, Tensor>> {
-    for (const name of this.inputs) {
+    for (const [name, location] of this.compiled.inputs) {
       const tensor = feeds.get(name);
-      if (!tensor) throw new SurgeryError('runtime-failed', `${this.graph.name} needs the input ${name}`);
-      this.#put(name, tensor);
+      if (!tensor) throw new SurgeryError('runtime-failed', `${this.compiled.label} needs the input ${name}`);
+      await this.#put(name, location, tensor);
     }
     try {
-      for (const action of this.#actions) await this.#act(action, signal);
+      await this.#perform(signal);
     } finally {
       await Promise.allSettled(this.#pending.values());
       this.#pending.clear();
     }
-    const results = new Map(this.outputs.map((name) => [name, this.#get(name, this.#endOffsets, into?.get(name))]));
-    for (const { from, to } of this.lowered.copies) this.#copy(from, to);
+    const results = new Map<string, Tensor>();
+    for (const [name, location] of this.compiled.outputs) results.set(name, await this.#get(location, into?.get(name)));
+    for (const { from, to, bytes } of this.compiled.copies) await this.#write(to, this.pool.subarray(from, from + bytes));
     return results;
   }
 
-  #act(action: Action, signal: AbortSignal | undefined): Promise<void> | undefined {
-    switch (action.kind) {
-      case 'call': {
-        const { session, frame, inputs, outputs } = action.call;
-        frame.inputs.set(inputs);
-        frame.outputs.set(outputs);
-        return session.run(frame, signal);
+  async #perform(signal: AbortSignal | undefined): Promise<void> {
+    const { actions, sites } = this.compiled.program;
+    for (let at = 0; at < actions.length;) {
+      const [kind, first = 0, second = 0, bytes = 0, position = 0] = actions.subarray(at, at + 5);
+      if (kind === ACTION.call) {
+        const { session, frame } = sites[first] as Site;
+        at = this.#placeAll(frame.outputs, this.#placeAll(frame.inputs, at + 2));
+        await session.run(frame, signal);
+        this.#values.trim();
+      } else if (kind === ACTION.await) {
+        await this.#pending.get(first);
+        this.#pending.delete(first);
+        at += 2;
+      } else if (kind === ACTION.poison) {
+        this.pool.fill(0xff, first, first + second);
+        at += 3;
+      } else {
+        this.#begin(first, this.#spill[kind === ACTION.store ? 'write' : 'read'](this.pool, second, bytes, position));
+        at += 5;
       }
-      case 'store':
-      case 'fetch': {
-        const { storage, offset, bytes, position } = action;
-        const spill = this.#spill as SpillFile;
-        this.#pending.set(
-          storage,
-          action.kind === 'store' ? spill.write(this.#pool, offset, bytes, position) : spill.read(this.#pool, offset, bytes, position),
-        );
-        return undefined;
-      }
-      case 'await': {
-        const pending = this.#pending.get(action.storage);
-        this.#pending.delete(action.storage);
-        return pending;
-      }
-      case 'poison':
-        this.#pool.fill(0xff, action.offset, action.offset + action.bytes);
-        return undefined;
     }
   }
 
-  /** Turns the schedule into calls on fixed places. */
-  async #prepare(): Promise<void> {
-    const opened: OperatorSession[] = [];
-    for (const node of this.lowered.nodes) opened.push(await this.sessions.open(node));
-    const offsets = new Map<number, number>();
-    let started = false;
-    for (const step of this.schedule.steps) {
-      if (step.kind === 'run' && !started) {
-        started = true;
-        for (const [storage, offset] of offsets) this.#startOffsets.set(storage, offset);
-      }
-      this.#prepareStep(step, offsets, opened);
-    }
-    for (const [storage, offset] of offsets) this.#endOffsets.set(storage, offset);
-    for (const [storage, tensor] of this.lowered.constants) this.#pool.set(bytesOf(tensor), this.#startOffsets.get(storage));
+  /** Sets pointers to the places that the actions name from `at` on. @returns where they end */
+  #placeAll(pointers: BigUint64Array, at: number): number {
+    const { actions } = this.compiled.program;
+    for (let i = 0; i < pointers.length; i++, at += 2) pointers[i] = this.#values.at(actions[at] as number, actions[at + 1] as number);
+    return at;
   }
 
-  #prepareStep(step: Step, offsets: Map<number, number>, opened: readonly OperatorSession[]): void {
-    const bytesOfStorage = (storage: number): number => this.lowered.program.storages[storage]?.bytes ?? 0;
-    const offsetOf = (storage: number): number => offsets.get(storage) as number;
-    switch (step.kind) {
-      case 'allocate':
-        offsets.set(step.storage, step.offset);
-        return;
-      case 'free':
-        if (this.options.poison)
-          this.#actions.push({ kind: 'poison', offset: offsetOf(step.storage), bytes: bytesOfStorage(step.storage) });
-        offsets.delete(step.storage);
-        return;
-      case 'replace':
-        // The operator that follows still reads the old storage at the place that it shares with the new one.
-        offsets.set(step.to, offsetOf(step.from));
-        return;
-      case 'store':
-      case 'fetch':
-        this.#actions.push({
-          kind: step.kind,
-          storage: step.storage,
-          offset: offsetOf(step.storage),
-          bytes: bytesOfStorage(step.storage),
-          position: step.position,
-        });
-        return;
-      case 'stored':
-      case 'fetched':
-        this.#actions.push({ kind: 'await', storage: step.storage });
-        return;
-      case 'run':
-        this.#actions.push({
-          kind: 'call',
-          call: this.#callOf(step.operation, step.only, offsets, opened[step.operation] as OperatorSession),
-        });
-    }
+  /** A transfer that fails is noticed where it is awaited. */
+  #begin(storage: number, transfer: Promise<void>): void {
+    transfer.catch(() => undefined);
+    this.#pending.set(storage, transfer);
   }
 
-  #callOf(
-    index: number,
-    only: number | undefined,
-    offsets: ReadonlyMap<number, number>,
-    { session, inputs, outputs }: OperatorSession,
-  ): Call {
-    const { writes } = this.lowered.program.operations[index] as Operation;
-    const node = this.lowered.nodes[index] as Node;
-    const wanted = writes.flatMap((storage, i) => (storage !== undefined && (only === undefined || storage === only) ? [i] : []));
-    const inputNames = inputs.map((_, i) => `x${i}`);
-    const outputNames = wanted.map((i) => `y${i}`);
-    return {
-      session,
-      frame: this.#frameOf(session, inputNames, outputNames),
-      inputs: inputs.map((value) => this.#handleOf(value, offsets)),
-      outputs: wanted.map((i) => this.#handleOf(outputs[i] ?? node.outputs[i] ?? '', offsets)),
-    };
+  get #spill(): SpillFile {
+    if (!this.spill) throw new SurgeryError('internal', `${this.compiled.label} has no spill file`);
+    return this.spill;
   }
 
-  /** Frames hold names and pointers of one call at a time; calls that look alike share one. */
-  #frameOf(session: Session, inputs: readonly string[], outputs: readonly string[]): Frame {
-    const key = `${session.id}:${inputs.length}:${outputs.join()}`;
-    const frame = this.#frames.get(key) ?? session.frame(inputs, outputs);
-    this.#frames.set(key, frame);
-    return frame;
-  }
-
-  #handleOf(value: string, offsets: ReadonlyMap<number, number>): bigint {
-    const { storage, type, dims } = this.lowered.places.get(value) as ValuePlace;
-    const offset = offsets.get(storage);
-    if (offset === undefined) throw new SurgeryError('internal', `Value ${value} has no place in the pool`);
-    const key = `${offset}:${type}:${dims.join()}`;
-    let handle = this.#handles.get(key);
-    if (handle === undefined) {
-      const bytes = this.lowered.program.storages[storage]?.bytes ?? 0;
-      handle = valueAt(this.environment, { type, dims, address: this.#base + BigInt(offset), bytes });
-      this.#handles.set(key, handle);
-    }
-    return handle;
-  }
-
-  #put(name: string, tensor: Tensor): void {
-    const place = this.lowered.places.get(name);
-    const offset = place && this.#startOffsets.get(place.storage);
-    if (!place || offset === undefined) return;
+  async #put(name: string, location: Location | undefined, tensor: Tensor): Promise<void> {
+    if (!location) return;
     const bytes = bytesOf(tensor);
-    const expected = this.lowered.program.storages[place.storage]?.bytes;
-    if (bytes.byteLength !== expected)
+    if (bytes.byteLength !== location.bytes)
       throw new SurgeryError(
         'shape-mismatch',
-        `Input ${name} of ${this.graph.name} holds ${bytes.byteLength} bytes; ${place.type} [${place.dims.join(', ')}] needs ${expected ?? 0}`,
+        `Input ${name} of ${this.compiled.label} holds ${bytes.byteLength} bytes; ${location.type} [${location.dims.join(', ')}] needs ${location.bytes}`,
       );
-    this.#pool.set(bytes, offset);
+    await this.#write(location, bytes);
   }
 
-  #get(name: string, offsets: ReadonlyMap<number, number>, into?: Tensor): Tensor {
-    const { storage, type, dims } = this.lowered.places.get(name) as ValuePlace;
-    const offset = offsets.get(storage) as number;
+  async #write({ offset, position }: Place, bytes: Uint8Array): Promise<void> {
+    if (offset !== undefined) this.pool.set(bytes, offset);
+    else await this.#spill.write(bytes, 0, bytes.byteLength, position ?? 0);
+  }
+
+  async #get({ type, dims, bytes, offset, position }: Location, into?: Tensor): Promise<Tensor> {
     const tensor = into ?? { type, dims, data: newArray(type, elementCount(dims)) };
     const target = bytesOf(tensor);
-    this.#pool.copy(target, 0, offset, offset + target.byteLength);
+    if (offset !== undefined) this.pool.copy(target, 0, offset, offset + bytes);
+    else await this.#spill.read(target, 0, bytes, position ?? 0);
     return tensor;
   }
 
-  #copy(from: number, to: number): void {
-    const [source, target] = [this.#endOffsets.get(from) as number, this.#startOffsets.get(to) as number];
-    this.#pool.copy(this.#pool, target, source, source + (this.lowered.program.storages[to]?.bytes ?? 0));
-  }
-
   async #release(): Promise<void> {
-    for (const handle of this.#handles.values()) this.environment.library.api.ReleaseValue(handle);
-    this.#handles.clear();
-    this.#spill?.close();
+    this.#values.release();
+    this.spill?.close();
     await this.sessions.release();
   }
 }
+
+function compile(
+  graph: Graph,
+  carry: ReadonlyMap<string, string>,
+  { places, program: { storages }, copies }: LoweredGraph,
+  program: PoolProgram,
+  homes: Schedule['homes'],
+): Compiled {
+  const { startOffsets, endOffsets } = program;
+  const locations = (names: Iterable<string>, offsets: ReadonlyMap<number, number>): Map<string, Location> => {
+    const found = new Map<string, Location>();
+    for (const name of names) {
+      const place = places.get(name);
+      if (!place) continue;
+      const { storage, type, dims } = place;
+      found.set(name, { type, dims, bytes: storages[storage]?.bytes ?? 0, ...placeOf(storage, offsets, homes) });
+    }
+    return found;
+  };
+  const kept = new Set(carry.values());
+  const inputs = graph.inputs.map(({ name }) => name).filter((name) => !kept.has(name) && !graph.initializers.has(name));
+  const outputs = graph.outputs.map(({ name }) => name).filter((name) => !carry.has(name));
+  return {
+    label: graph.name,
+    inputs: locations(inputs, startOffsets),
+    outputs: locations(outputs, endOffsets),
+    carried: locations(kept, startOffsets),
+    copies: copies.map(({ from, to }) => ({
+      from: endOffsets.get(from) as number,
+      to: placeOf(to, startOffsets, homes),
+      bytes: storages[to]?.bytes ?? 0,
+    })),
+    program,
+  };
+}
+
+const placeOf = (storage: number, offsets: ReadonlyMap<number, number>, homes: Schedule['homes']): Place =>
+  homes.has(storage) ? { position: homes.get(storage) } : { offset: offsets.get(storage) };
 
 function allocatePool(bytes: number): Buffer {
   const { MAX_LENGTH } = buffer.constants;

@@ -47,6 +47,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     threads: options.threads,
     layout: options.layout,
     memory: memoryOptions(options),
+    consume: true,
     signal: context.signal,
     resume,
     onStep(step, total, result) {
