@@ -56,21 +56,32 @@ export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budg
 function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
   let best: Schedule | undefined;
   let failure: BudgetTooSmall | undefined;
-  const attempt = (by: MemoryPolicy, placement: Placement, away?: ReadonlySet<number>): void => {
+  for (const { by, placement, away } of waysToSchedule(program, policy, budget)) {
+    if (best && (extraSeconds(best) === 0 || program.operations.length > MANY_OPERATIONS)) break;
     try {
-      const schedule = scheduleWithin(program, budget, by, placement, away);
-      if (!best || extraSeconds(schedule) < extraSeconds(best)) best = { ...schedule, policy };
+      const schedule = { ...scheduleWithin(program, budget, by, placement, away), policy };
+      if (!best || extraSeconds(schedule) < extraSeconds(best)) best = schedule;
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;
       failure = error;
     }
-  };
-  for (const placement of PLACEMENTS) if (!best) attempt('liveness', placement);
-  if (policy !== 'liveness' && !best)
-    for (const away of awayChoices(program, policy, budget))
-      for (const placement of PLACEMENTS) if (!best || program.operations.length < MANY_OPERATIONS) attempt(policy, placement, away);
+  }
   if (!best) throw failure ?? new SurgeryError('internal', 'No schedule was tried');
   return best;
+}
+
+interface Way {
+  readonly by: MemoryPolicy;
+  readonly placement: Placement;
+  readonly away?: ReadonlySet<number>;
+}
+
+/** Without any saving first: it costs nothing where the budget has room for it. */
+function waysToSchedule(program: MemoryProgram, policy: MemoryPolicy, budget: number): Way[] {
+  const ways: Way[] = PLACEMENTS.map((placement) => ({ by: 'liveness', placement }));
+  if (policy === 'liveness') return ways;
+  for (const away of awayChoices(program, policy, budget)) ways.push(...PLACEMENTS.map((placement) => ({ by: policy, placement, away })));
+  return ways;
 }
 
 /** Sets of weights and state that may lie in the spill between iterations, none first where the budget has room for them. */
