@@ -85,10 +85,10 @@ function waysToSchedule(program: MemoryProgram, policy: MemoryPolicy, budget: nu
 }
 
 /** Sets of weights and state that may lie in the spill between iterations, none first where the budget has room for them. */
-function awayChoices({ storages }: MemoryProgram, policy: MemoryPolicy, budget: number): readonly ReadonlySet<number>[] {
+function awayChoices({ storages, keepsPinned }: MemoryProgram, policy: MemoryPolicy, budget: number): readonly ReadonlySet<number>[] {
   const none = new Set<number>();
   const pinned = storages.reduce((sum, storage) => sum + (storage.pinned ? storage.bytes : 0), 0);
-  if ((policy !== 'offload' && policy !== 'auto') || pinned < PINNED_SHARE * budget) return [none];
+  if (keepsPinned || (policy !== 'offload' && policy !== 'auto') || pinned < PINNED_SHARE * budget) return [none];
   const all = new Set(storages.flatMap((storage, id) => (storage.pinned && storage.bytes > SMALL_PINNED ? [id] : [])));
   return pinned > budget / 2 ? [all] : [none, all];
 }

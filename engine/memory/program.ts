@@ -44,6 +44,8 @@ export interface MemoryProgram {
   readonly inputs: readonly number[];
   /** Storages that the caller reads after the last. */
   readonly outputs: readonly number[];
+  /** Pinned storages stay in the pool; else they may lie in the spill between uses. */
+  readonly keepsPinned?: boolean;
 }
 
 /** Positions of the operations that read or write each storage, in rising order; -1 for what the caller fills, Infinity for what it reads. */
