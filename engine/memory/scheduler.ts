@@ -12,6 +12,9 @@ const LONGEST_CHAIN = 4;
 /** Bytes a second of the spill, of which most is hidden behind computing. */
 export const VISIBLE_SPILL_SPEED = 2e9;
 
+/** What a transfer costs, however small. */
+const TRANSFER_SECONDS = 20e-6;
+
 /** Below this a storage is not worth a transfer. */
 const SMALL_BYTES = 16 * 1024;
 
@@ -307,7 +310,7 @@ class Scheduler {
   private droppable(id: number, next: number): Chain | undefined {
     if (this.policy === 'offload' || !Number.isFinite(next)) return undefined;
     const chain = this.chainOf(id, next, 0);
-    const transfer = this.policy === 'recompute' ? Infinity : (2 * this.storage(id).bytes) / VISIBLE_SPILL_SPEED;
+    const transfer = this.policy === 'recompute' ? Infinity : 2 * (this.storage(id).bytes / VISIBLE_SPILL_SPEED + TRANSFER_SECONDS);
     return chain && chain.length <= LONGEST_CHAIN && chain.seconds < transfer ? chain : undefined;
   }
 
