@@ -49,7 +49,7 @@ export interface LowerOptions {
   readonly carry?: ReadonlyMap<string, string>;
   /** Bytes of `count` elements where the graph runs; ONNX's when left out. */
   readonly bytesOf?: (type: Tensor['type'], count: number) => number;
-  /** Whether an output may take the place of an input that ends with it; true by default. */
+  /** Whether the executor owns the memory: an output may take the place of an input that ends with it, and weights may leave. True by default. */
   readonly inPlace?: boolean;
 }
 
@@ -100,7 +100,13 @@ class Lowering {
     for (const value of this.viewOf.keys()) this.addView(value);
     const outputs = graph.outputs.filter(({ name }) => !carry.has(name)).map(({ name }) => this.storageOf(name));
     for (const { from } of this.copies) outputs.push(from);
-    const program: MemoryProgram = { storages: this.storages, operations, inputs, outputs: [...new Set(outputs)] };
+    const program: MemoryProgram = {
+      storages: this.storages,
+      operations,
+      inputs,
+      outputs: [...new Set(outputs)],
+      keepsPinned: !this.inPlace,
+    };
     return { program, nodes: ordered, places: this.places, constants: this.constants, copies: this.copies };
   }
 

@@ -70,9 +70,8 @@ export class ScheduledGpuProgram implements Program, Resident {
     );
     const schedule = planOrExplain(program, memory.policy ?? 'auto', memory.budget);
     const sessions = new OperatorSessions(environment, graph, lowered.places, options);
-    const operators: OperatorSession[] = [];
     try {
-      for (const node of lowered.nodes) operators.push(await sessions.open(node));
+      const operators = await sessions.openAll(lowered.nodes);
       const [first] = operators;
       if (!first) throw new SurgeryError('graph-invalid', `${graph.name} has no operators`);
       return await onWebGpu(async () => {

@@ -73,8 +73,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
     const { memory, carry = new Map<string, string>(), ownMemory } = options;
     const lowered = lowerGraph(graph, { carry, bytesOf: deviceBytes, inPlace: false });
     const operators = lowered.nodes.map((node) => operatorOf(node, graph));
-    const workspaces = await measureWorkspaces(tf, graph, lowered, operators);
-    const program = { ...withWorkspaces(lowered.program, workspaces), keepsPinned: true };
+    const program = withWorkspaces(lowered.program, await measureWorkspaces(tf, graph, lowered, operators));
     const schedule = planOrExplain(program, memory.policy ?? 'auto', memory.budget);
     const { spillBytes } = schedule;
     const host = spillBytes === 0 ? undefined : ownMemory ? new HostMemory(spillBytes) : new HostFile(spillBytes, memory.spillFolder);
