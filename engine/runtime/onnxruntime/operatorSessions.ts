@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
-import { type Graph, type Node, newGraph } from '../../graph/graph';
+import { type AttributeValue, type Graph, type Node, newGraph } from '../../graph/graph';
+import { type Tensor, bytesOf } from '../../graph/tensor';
 import type { ValuePlace } from '../../memory/lowerGraph';
 import type { CompileOptions } from '../runtime';
 import type { Environment } from './environment';
@@ -18,6 +19,7 @@ export interface OperatorSession {
 /** Sessions of single operators; operators of the same kind, shapes and constants share one. */
 export class OperatorSessions {
   private readonly byContent = new Map<string, Promise<Session>>();
+  private readonly constantKeys = new Map<Tensor, string>();
 
   constructor(
     private readonly environment: Environment,
@@ -38,15 +40,37 @@ export class OperatorSessions {
 
   private async open(node: Node): Promise<OperatorSession> {
     const inputs = [...new Set(node.inputs.filter((input) => input && this.places.has(input)))];
-    const single = this.graphOf(node, inputs);
-    const bytes = encodeOnnx(single);
-    const key = createHash('sha1').update(bytes).digest('base64');
-    const session = this.byContent.get(key) ?? this.create(bytes, `${node.name} (${node.op})`, single);
+    const key = this.keyOf(node, inputs);
+    const session = this.byContent.get(key) ?? this.create(`${node.name} (${node.op})`, this.graphOf(node, inputs));
     this.byContent.set(key, session);
     return { session: await session, inputs, outputs: node.outputs };
   }
 
-  private create(bytes: Uint8Array, label: string, single: Graph): Promise<Session> {
+  /** The same for operators that one session serves. */
+  private keyOf(node: Node, inputs: readonly string[]): string {
+    const ends = node.inputs.map((input) => {
+      if (!input) return '';
+      const at = inputs.indexOf(input);
+      return at >= 0 ? at : this.keyOfConstant(this.graph.initializers.get(input));
+    });
+    const forms = inputs.map((input) => {
+      const { type, dims } = this.places.get(input) as ValuePlace;
+      return `${type}${dims.join('x')}`;
+    });
+    const outputs = node.outputs.map((output) => output && (this.places.get(output)?.type ?? 'float32'));
+    const attributes = [...node.attributes].map(([name, attribute]) => [name, isPlain(attribute) ? attribute : node.name]);
+    return JSON.stringify([node.op, node.domain, attributes, ends, forms, outputs], exactly);
+  }
+
+  private keyOfConstant(tensor: Tensor | undefined): string {
+    if (!tensor) return '';
+    const key = this.constantKeys.get(tensor) ?? keyOfContent(tensor);
+    this.constantKeys.set(tensor, key);
+    return key;
+  }
+
+  private create(label: string, single: Graph): Promise<Session> {
+    const bytes = encodeOnnx(single);
     const onGpu = this.options.device === 'webgpu';
     const onProcessor = onGpu ? refusedByWebGpu(single) : [];
     return Session.create(this.environment, bytes, label, { ...this.options, lowMemory: true, profile: false, onProcessor });
@@ -84,4 +108,17 @@ export class OperatorSessions {
     graph.nodes.push({ name: 'operator', op: node.op, domain: node.domain, inputs: renamed, outputs, attributes: node.attributes });
     return graph;
   }
+}
+
+/** JSON has no infinities. */
+const exactly = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value);
+
+/** Whether an attribute is told from others by its JSON. */
+const isPlain = ({ kind }: AttributeValue): boolean => kind !== 'tensor' && kind !== 'graph' && kind !== 'opaque';
+
+function keyOfContent(tensor: Tensor): string {
+  const hash = createHash('sha1').update(`${tensor.type}:${tensor.dims.join()}:`);
+  if (tensor.type === 'string') hash.update(JSON.stringify(tensor.data));
+  else hash.update(bytesOf(tensor));
+  return hash.digest('base64');
 }

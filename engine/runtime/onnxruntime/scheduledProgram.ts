@@ -7,6 +7,7 @@ import { type LoweredGraph, lowerGraph } from '../../memory/lowerGraph';
 import { planOrExplain } from '../../memory/plan';
 import type { Schedule } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
+import { collectGarbage } from '../collectGarbage';
 import { RunQueue } from '../runQueue';
 import { SpillFile } from '../spillFile';
 import type { Environment } from './environment';
@@ -84,6 +85,7 @@ export class ScheduledProgram implements Program, Resident {
       const opened = await sessions.openAll(lowered.nodes);
       const program = poolProgram(lowered, { steps }, opened, memory.poison);
       const compiled = compile(graph, carry, lowered, program, homes);
+      collectGarbage();
       if (figures.spillBytes > 0) spill = SpillFile.open(figures.spillBytes, memory.spillFolder);
       const result = new ScheduledProgram(figures, compiled, sessions, allocatePool(figures.poolBytes), spill, environment);
       for (const [storage, tensor] of lowered.constants)
