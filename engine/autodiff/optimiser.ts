@@ -25,6 +25,33 @@ export interface StepInputs {
   /** Scalars 1/(1 - beta1^t) and 1/(1 - beta2^t) of Adam's bias correction. */
   readonly correction1?: string;
   readonly correction2?: string;
+  readonly accumulation?: AccumulationInputs;
+}
+
+/** Scalars that make one graph both gather the gradients of a batch and, at the last one, update. All of their products are exact. */
+export interface AccumulationInputs {
+  /** 0 at the first batch of an update, then 1. */
+  readonly keep: string;
+  /** 1 / batches. */
+  readonly share: string;
+  /** 1 at the last batch, else 0; the learning rate must be 0 where this is. */
+  readonly apply: string;
+  /** The factors of momentum, or of Adam's two means, at the last batch, else 1. */
+  readonly decay1: string;
+  readonly decay2: string;
+}
+
+/** The mean gradient so far, and the state that it is kept in from batch to batch. */
+export function emitAccumulation(
+  builder: GraphBuilder,
+  { keep, share }: AccumulationInputs,
+  parameter: string,
+  gradient: string,
+): { total: string; state: StateSlot } {
+  const emit = emitterFor(builder, parameter);
+  const slot = stateInput(builder, parameter, 'gradient');
+  const total = emit('Add', emit('Mul', slot, keep), emit('Mul', gradient, share));
+  return { total, state: { input: slot, output: total, parameter, dims: builder.shape(parameter) } };
 }
 
 /**
@@ -57,7 +84,7 @@ function emitSgd(
   const decayed = weightDecay ? emit('Add', gradient, emit('Mul', parameter, builder.scalar(weightDecay))) : gradient;
   if (!momentum) return { updated: emit('Sub', parameter, emit('Mul', decayed, step.learningRate)), state: [] };
   const slot = stateInput(builder, parameter, 'momentum');
-  const velocity = emit('Add', emit('Mul', slot, builder.scalar(momentum)), decayed);
+  const velocity = emit('Add', emit('Mul', slot, step.accumulation?.decay1 ?? builder.scalar(momentum)), gained(emit, decayed, step));
   const direction = nesterov ? emit('Add', decayed, emit('Mul', velocity, builder.scalar(momentum))) : velocity;
   const updated = emit('Sub', parameter, emit('Mul', direction, step.learningRate));
   return { updated, state: [{ input: slot, output: velocity, parameter, dims: builder.shape(parameter) }] };
@@ -76,8 +103,9 @@ function emitAdam(
   const coupled = options.kind === 'adam' && weightDecay ? emit('Add', gradient, scale(parameter, weightDecay)) : gradient;
   const first = stateInput(builder, parameter, 'mean');
   const second = stateInput(builder, parameter, 'variance');
-  const mean = emit('Add', scale(first, beta1), scale(coupled, 1 - beta1));
-  const variance = emit('Add', scale(second, beta2), scale(emit('Mul', coupled, coupled), 1 - beta2));
+  const { decay1 = builder.scalar(beta1), decay2 = builder.scalar(beta2) } = step.accumulation ?? {};
+  const mean = emit('Add', emit('Mul', first, decay1), gained(emit, scale(coupled, 1 - beta1), step));
+  const variance = emit('Add', emit('Mul', second, decay2), gained(emit, scale(emit('Mul', coupled, coupled), 1 - beta2), step));
   const root = builder.emit(
     'Sqrt',
     [emit('Mul', variance, step.correction2 ?? builder.scalar(1))],
@@ -96,6 +124,10 @@ function emitAdam(
     ],
   };
 }
+
+/** What an average takes in: nothing before the last batch of an update. */
+const gained = (emit: (op: string, a: string, b: string) => string, value: string, { accumulation }: StepInputs): string =>
+  accumulation ? emit('Mul', value, accumulation.apply) : value;
 
 const emitterFor =
   (builder: GraphBuilder, parameter: string) =>

@@ -8,7 +8,7 @@ import { parametersOf } from '../ops/parameters';
 import { classifierInputs } from './classifierInputs';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
 import type { Encoding } from './encoding';
-import { type Optimiser, type StateSlot, type StepInputs, emitUpdate } from './optimiser';
+import { type AccumulationInputs, type Optimiser, type StateSlot, type StepInputs, emitAccumulation, emitUpdate } from './optimiser';
 import type { Perturbation, RandomInput } from './perturbation';
 import { TrainingPasses } from './trainingPasses';
 
@@ -26,6 +26,8 @@ export interface TrainingGraphOptions {
   readonly optimiser?: Optimiser;
   /** Adds strength * sum |p| to the loss of these parameters (in the update only, not in the reported loss). */
   readonly l1?: ReadonlyMap<string, number>;
+  /** Batches whose mean gradient makes one update; every batch updates when left out. */
+  readonly accumulate?: number;
   /** Noise while training; left out of gradients in evaluation mode. */
   readonly perturbation?: Perturbation;
   /** Parameters p whose |dL/dp * p| of the plain loss, before the update, are outputs too. */
@@ -104,7 +106,7 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
     removeUnused(builder.graph);
     return { ...common, gradients, updated, state: passes.state };
   }
-  const { updated, state, step } = addUpdates(builder, options.optimiser, gradients, options.l1);
+  const { updated, state, step } = addUpdates(builder, options.optimiser, gradients, options);
   const exposed = exposeAll(builder, new Map([...updated, ...statistics]));
   removeUnused(builder.graph);
   return { ...common, gradients: new Map(), updated: exposed, state: [...state, ...passes.state], step };
@@ -151,26 +153,42 @@ function addUpdates(
   builder: GraphBuilder,
   optimiser: Optimiser,
   gradients: ReadonlyMap<string, string>,
-  l1: ReadonlyMap<string, number> = new Map(),
+  { l1 = new Map(), accumulate = 1 }: Pick<TrainingGraphOptions, 'l1' | 'accumulate'>,
 ): { updated: Map<string, string>; state: StateSlot[]; step: StepInputs } {
   const adam = optimiser.kind !== 'sgd';
   const step: StepInputs = {
     learningRate: builder.input('step/learning_rate', []),
     ...(adam ? { correction1: builder.input('step/correction1', []), correction2: builder.input('step/correction2', []) } : {}),
+    ...(accumulate > 1 ? { accumulation: accumulationInputs(builder, optimiser) } : {}),
   };
   const updated = new Map<string, string>();
   const state: StateSlot[] = [];
   for (const [parameter, gradient] of gradients) {
     const strength = l1.get(parameter) ?? 0;
+    const gathered = step.accumulation ? emitAccumulation(builder, step.accumulation, parameter, gradient) : undefined;
+    const mean = gathered?.total ?? gradient;
+    if (gathered) state.push(gathered.state);
     const total = strength
-      ? builder.emit('Add', [gradient, signTerm(builder, parameter, strength)], {}, { name: `update/${parameter}/L1` })
-      : gradient;
+      ? builder.emit('Add', [mean, signTerm(builder, parameter, strength)], {}, { name: `update/${parameter}/L1` })
+      : mean;
     const update = emitUpdate(builder, optimiser, parameter, total, step);
     updated.set(parameter, update.updated);
     state.push(...update.state);
   }
   for (const slot of state) builder.output(slot.output);
   return { updated, state, step };
+}
+
+function accumulationInputs(builder: GraphBuilder, optimiser: Optimiser): AccumulationInputs {
+  const scalar = (name: string): string => builder.input(`step/${name}`, []);
+  const averages = optimiser.kind !== 'sgd' || (optimiser.momentum ?? 0) > 0;
+  return {
+    keep: scalar('keep'),
+    share: scalar('share'),
+    apply: averages ? scalar('apply') : '',
+    decay1: averages ? scalar('decay1') : '',
+    decay2: optimiser.kind === 'sgd' ? '' : scalar('decay2'),
+  };
 }
 
 const signTerm = (builder: GraphBuilder, parameter: string, strength: number): string =>

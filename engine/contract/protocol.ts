@@ -38,6 +38,8 @@ export interface TrainOptions extends DataOptions {
   readonly noise?: NoiseOptions;
   /** Layout of activations in memory; the fastest that works when left out. */
   readonly layout?: 'auto' | 'portable' | 'blocked';
+  /** Batches whose mean gradient makes one update. */
+  readonly accumulate?: number;
   /** Bytes of the pool that the training step must fit into, and how it is made to. */
   readonly memoryBudget?: number;
   readonly memoryPolicy?: MemoryPolicy;

@@ -26,6 +26,8 @@ export interface TrainOptions {
   readonly parameters?: readonly string[];
   readonly l1?: ReadonlyMap<string, number>;
   readonly perturbation?: Perturbation;
+  /** Batches whose mean gradient makes one update. */
+  readonly accumulate?: number;
   /** Parameters whose |dL/dp * p| the trainer sums (`Trainer.saliency`). */
   readonly saliency?: readonly string[];
   readonly threads?: number;

@@ -23,6 +23,8 @@ export interface TrainerOptions {
   readonly l1?: ReadonlyMap<string, number>;
   /** Noise on values of the network while it trains. */
   readonly perturbation?: Perturbation;
+  /** Steps whose mean gradient makes one update; batch norm takes the statistics of each step's batch. */
+  readonly accumulate?: number;
   /** Parameters whose |dL/dp * p| are summed over the steps. */
   readonly saliency?: readonly string[];
   readonly threads?: number;
@@ -249,10 +251,19 @@ export class Trainer {
       const tensor = name === undefined ? undefined : this.scalars.get(name);
       if (tensor) tensor.data[0] = value;
     };
-    set(step.learningRate, learningRate);
-    if (optimiser.kind === 'sgd') return;
-    set(step.correction1, 1 / (1 - (optimiser.beta1 ?? 0.9) ** (this.step_ + 1)));
-    set(step.correction2, 1 / (1 - (optimiser.beta2 ?? 0.999) ** (this.step_ + 1)));
+    const { accumulate = 1 } = this.options;
+    const position = this.step_ % accumulate;
+    const last = position === accumulate - 1;
+    const update = Math.floor(this.step_ / accumulate) + 1;
+    const [decay1, decay2] = optimiser.kind === 'sgd' ? [optimiser.momentum ?? 0, 0] : [optimiser.beta1 ?? 0.9, optimiser.beta2 ?? 0.999];
+    set(step.learningRate, last ? learningRate : 0);
+    set(step.correction1, 1 / (1 - decay1 ** update));
+    set(step.correction2, 1 / (1 - decay2 ** update));
+    set(step.accumulation?.keep, position === 0 ? 0 : 1);
+    set(step.accumulation?.share, 1 / accumulate);
+    set(step.accumulation?.apply, last ? 1 : 0);
+    set(step.accumulation?.decay1, last ? decay1 : 1);
+    set(step.accumulation?.decay2, last ? decay2 : 1);
   }
 
   /** Depends on the seed and the step only, so that a resumed run goes on with the same numbers. */
@@ -264,8 +275,8 @@ export class Trainer {
   }
 }
 
-const scalarInputs = (step: StepInputs | undefined): string[] =>
-  [step?.learningRate, step?.correction1, step?.correction2].filter((name): name is string => name !== undefined);
+const scalarInputs = ({ accumulation, ...step }: Partial<StepInputs> = {}): string[] =>
+  Object.values({ ...step, ...accumulation }).filter((name) => name !== '');
 
 /** A parameter, statistic or state tensor that a step hands to the next. */
 interface Held {

@@ -24,6 +24,7 @@ interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   augment?: boolean;
   resume?: boolean;
   layout: Layout;
+  accumulate?: number;
   memoryBudget?: number;
   memoryPolicy?: MemoryPolicy;
 }
@@ -45,6 +46,11 @@ export function defineTrain(program: Command): void {
       new Option('--layout <name>', 'activations in memory: blocked kernels where they work, the portable layout, or blocked or an error')
         .choices([...LAYOUTS])
         .default('auto'),
+    )
+    .option(
+      '--accumulate <count>',
+      'average the gradients of so many batches for each update, so that a batch that has no room is trained in parts (batch norm sees each part alone)',
+      positiveInteger,
     )
     .option('--memory-budget <size>', 'train within a memory pool of this size, such as 512MiB', byteCount)
     .addOption(new Option('--memory-policy <name>', 'how memory is saved (default: auto)').choices([...MEMORY_POLICIES]))

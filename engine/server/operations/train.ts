@@ -47,6 +47,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     threads: options.threads,
     layout: options.layout,
     memory: memoryOptions(options),
+    accumulate: options.accumulate,
     consume: true,
     signal: context.signal,
     resume,
