@@ -3,6 +3,18 @@ import type { TrainOptions } from './protocol';
 
 export type MemoryPolicy = 'none' | 'liveness' | 'offload' | 'recompute' | 'auto';
 
+/** What training within a budget took beside what was planned. */
+export interface TrainingMemory {
+  readonly poolBytes: number;
+  readonly spillBytes: number;
+  /** Bytes moved and operators run again in a step. */
+  readonly trafficBytes: number;
+  readonly recomputations: number;
+  /** Memory of the process with model and data loaded, before training, and most that it grew beyond that while it trained. */
+  readonly processFloorBytes: number;
+  readonly processBytes: number;
+}
+
 /** What a stretch of memory holds. */
 export type MemoryKind = 'weights' | 'optimiser' | 'inputs' | 'activations' | 'gradients';
 

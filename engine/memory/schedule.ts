@@ -33,3 +33,6 @@ export interface Schedule {
   readonly recomputations: number;
   readonly recomputeSeconds: number;
 }
+
+/** What a schedule comes to, without its steps. */
+export type ScheduleFigures = Omit<Schedule, 'steps' | 'homes'>;

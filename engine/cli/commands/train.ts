@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { MemoryPolicy } from '../../contract/memory';
+import type { MemoryPolicy, TrainingMemory } from '../../contract/memory';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { trainModel } from '../../server/operations/train';
 import { LAYOUTS, type Layout } from '../../runtime/layout';
@@ -7,7 +7,7 @@ import { SCHEDULES } from '../../training/schedule';
 import { runCommand } from '../io';
 import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOptions';
 import { type DataFlags, type JsonOption, addDataOptions, addJson, byteCount, integer, nonNegative, positiveInteger } from '../options';
-import { formatPercent, formatTable } from '../table';
+import { formatBytes, formatPercent, formatTable } from '../table';
 
 interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   data: string;
@@ -59,7 +59,16 @@ export function defineTrain(program: Command): void {
     runCommand(options, async (io) => {
       const result = await trainModel(model, { ...options, noise: noiseOptionsOf(options), learningRate: options.lr }, io);
       const rows = result.epochs.map((e) => [String(e.epoch), e.loss.toFixed(4), formatPercent(e.accuracy), `${e.seconds.toFixed(1)} s`]);
-      return { document: result, text: `${formatTable(['epoch', 'loss', 'accuracy', 'time'], rows)}\nWrote ${options.output}` };
+      const memory = result.memory ? `\n${describeMemory(result.memory)}` : '';
+      return { document: result, text: `${formatTable(['epoch', 'loss', 'accuracy', 'time'], rows)}${memory}\nWrote ${options.output}` };
     }),
+  );
+}
+
+function describeMemory({ poolBytes, spillBytes, trafficBytes, recomputations, processFloorBytes, processBytes }: TrainingMemory): string {
+  const [pool, spill, moved] = [poolBytes, spillBytes, trafficBytes].map(formatBytes);
+  return (
+    `Memory: pool ${pool}, spill file ${spill}, ${moved} moved and ${recomputations} operators run again in a step; ` +
+    `the process grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}`
   );
 }

@@ -5,7 +5,7 @@ import type { Graph } from '../../graph/graph';
 import { type Tensor, bytesOf, newArray, elementCount } from '../../graph/tensor';
 import { type LoweredGraph, lowerGraph } from '../../memory/lowerGraph';
 import { planOrExplain } from '../../memory/plan';
-import type { Schedule } from '../../memory/schedule';
+import type { Schedule, ScheduleFigures } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
 import { collectGarbage } from '../collectGarbage';
 import { RunQueue } from '../runQueue';
@@ -38,9 +38,6 @@ interface Compiled {
   readonly copies: readonly Copy[];
   readonly program: PoolProgram;
 }
-
-/** Figures of the schedule that a program follows. */
-export type ScheduleFigures = Omit<Schedule, 'steps' | 'homes'>;
 
 /**
  * A training graph run operator by operator in a pool of fixed size (SuperNeurons' unified tensor pool): every value has its place

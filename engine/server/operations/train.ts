@@ -1,5 +1,6 @@
 import type { EpochResult } from '../../training/train';
 import type { Optimiser } from '../../autodiff/optimiser';
+import type { TrainingMemory } from '../../contract/memory';
 import type { TrainOptions } from '../../contract/protocol';
 import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
@@ -29,14 +30,22 @@ interface TrainContext extends OperationContext {
   onStep?(step: number, total: number, result: StepResult): void;
 }
 
+export interface TrainResult {
+  readonly epochs: EpochResult[];
+  readonly memory?: TrainingMemory;
+}
+
 /** Trains a file and writes the result; a checkpoint beside the output after every epoch lets an interrupted run go on. */
-export async function trainModel(file: string, options: TrainFlags, context: TrainContext = {}): Promise<{ epochs: EpochResult[] }> {
+export async function trainModel(file: string, options: TrainFlags, context: TrainContext = {}): Promise<TrainResult> {
   const { graph } = await loadModel(file);
   const data = await openData(options);
   data.notes.forEach((note) => context.log?.(note));
   const { batch = 128, seed = 1, learningRate = 0.05, schedule = 'cosine', epochs } = options;
   const checkpoint = `${options.output}.checkpoint.npz`;
   const resume = options.resume ? readCheckpoint(checkpoint) : undefined;
+  const processFloorBytes = process.memoryUsage.rss();
+  let processPeak = 0;
+  let memory: TrainingMemory | undefined;
   const result = await train(runtime(), graph, trainingSource(data, options, { batch, seed, augment: options.augment }), {
     epochs,
     batch,
@@ -52,11 +61,17 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     signal: context.signal,
     resume,
     onStep(step, total, result) {
+      processPeak = Math.max(processPeak, process.memoryUsage.rss());
       if (context.onStep) context.onStep(step, total, result);
       else context.progress?.(step, total, 'steps', `loss ${result.loss.toFixed(3)}`);
     },
     onEpoch(epoch, trainer) {
       context.onEpoch?.(epoch);
+      if (trainer.memory) {
+        const { poolBytes, spillBytes, trafficBytes, recomputations } = trainer.memory;
+        const processBytes = Math.max(0, processPeak - processFloorBytes);
+        memory = { poolBytes, spillBytes, trafficBytes, recomputations, processFloorBytes, processBytes };
+      }
       context.log?.(
         `epoch ${epoch.epoch}: loss ${epoch.loss.toFixed(4)}, accuracy ${(100 * epoch.accuracy).toFixed(2)} %, ${epoch.seconds.toFixed(1)} s`,
       );
@@ -65,7 +80,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   });
   await writeOnnx(result.network, options.output);
   await rm(checkpoint, { force: true });
-  return { epochs: result.epochs };
+  return { epochs: result.epochs, ...(memory ? { memory } : {}) };
 }
 
 function memoryOptions({ memoryBudget, memoryPolicy }: TrainFlags): MemoryOptions | undefined {
