@@ -7,9 +7,8 @@ export type MemoryPolicy = 'none' | 'liveness' | 'offload' | 'recompute' | 'auto
 export interface TrainingMemory {
   readonly poolBytes: number;
   readonly spillBytes: number;
-  /** Bytes moved and operators run again in a step. */
+  /** Bytes moved in a step. */
   readonly trafficBytes: number;
-  readonly recomputations: number;
   /** Memory of the process with model and data loaded, before training, and most that it grew beyond that while it trained. */
   readonly processFloorBytes: number;
   readonly processBytes: number;

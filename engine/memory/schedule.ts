@@ -33,6 +33,3 @@ export interface Schedule {
   readonly recomputations: number;
   readonly recomputeSeconds: number;
 }
-
-/** What a schedule comes to, without its steps. */
-export type ScheduleFigures = Omit<Schedule, 'steps' | 'homes'>;

@@ -45,6 +45,8 @@ export interface RunOptions {
 
 /** Values that stay on the device from run to run, by the name of the input that they are. */
 export interface Resident {
+  /** Whether a run that fails leaves some values renewed and others not. */
+  readonly inPlace?: boolean;
   /** Copies values to the device. */
   write(values: ReadonlyMap<string, Tensor>): Promise<void>;
   /** Copies all of them back. */

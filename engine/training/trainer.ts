@@ -5,7 +5,6 @@ import { type TrainingGraph, buildTrainingGraph, carriedValues } from '../autodi
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
-import type { ScheduleFigures } from '../memory/schedule';
 import { type Layout, blockSize } from '../runtime/layout';
 import type { MemoryOptions, Program, Resident, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
@@ -128,11 +127,6 @@ export class Trainer {
       if (options.consume) network.initializers.set(name, placeholder);
     }
     return new Trainer(kept, compiled, program, options, held, current, next);
-  }
-
-  /** Of the memory schedule that the steps follow. */
-  get memory(): ScheduleFigures | undefined {
-    return this.program.figures;
   }
 
   get steps(): number {

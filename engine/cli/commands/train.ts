@@ -65,10 +65,10 @@ export function defineTrain(program: Command): void {
   );
 }
 
-function describeMemory({ poolBytes, spillBytes, trafficBytes, recomputations, processFloorBytes, processBytes }: TrainingMemory): string {
+function describeMemory({ poolBytes, spillBytes, trafficBytes, processFloorBytes, processBytes }: TrainingMemory): string {
   const [pool, spill, moved] = [poolBytes, spillBytes, trafficBytes].map(formatBytes);
   return (
-    `Memory: pool ${pool}, spill file ${spill}, ${moved} moved and ${recomputations} operators run again in a step; ` +
+    `Memory: pool ${pool}, spill file ${spill}, ${moved} moved in a step; ` +
     `the process grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}`
   );
 }

@@ -5,7 +5,7 @@ import type { Graph } from '../../graph/graph';
 import { type Tensor, bytesOf, newArray, elementCount } from '../../graph/tensor';
 import { type LoweredGraph, lowerGraph } from '../../memory/lowerGraph';
 import { planOrExplain } from '../../memory/plan';
-import type { Schedule, ScheduleFigures } from '../../memory/schedule';
+import type { Schedule } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
 import { collectGarbage } from '../collectGarbage';
 import { RunQueue } from '../runQueue';
@@ -54,7 +54,7 @@ export class ScheduledProgram implements Program, Resident {
   readonly #pending = new Map<number, Promise<void>>();
 
   private constructor(
-    readonly figures: ScheduleFigures,
+    readonly schedule: Omit<Schedule, 'steps' | 'homes'>,
     private readonly compiled: Compiled,
     private readonly sessions: OperatorSessions,
     private readonly pool: Buffer,
@@ -75,7 +75,7 @@ export class ScheduledProgram implements Program, Resident {
   ): Promise<ScheduledProgram> {
     const { memory, carry = new Map<string, string>() } = options;
     const lowered = lowerGraph(graph, { carry });
-    const { steps, homes, ...figures } = planOrExplain(lowered.program, memory.policy ?? 'auto', memory.budget);
+    const { steps, homes, ...schedule } = planOrExplain(lowered.program, memory.policy ?? 'auto', memory.budget);
     const sessions = new OperatorSessions(environment, graph, lowered.places, options);
     let spill: SpillFile | undefined;
     try {
@@ -83,8 +83,8 @@ export class ScheduledProgram implements Program, Resident {
       const program = poolProgram(lowered, { steps }, opened, memory.poison);
       const compiled = compile(graph, carry, lowered, program, homes);
       collectGarbage();
-      if (figures.spillBytes > 0) spill = SpillFile.open(figures.spillBytes, memory.spillFolder);
-      const result = new ScheduledProgram(figures, compiled, sessions, allocatePool(figures.poolBytes), spill, environment);
+      if (schedule.spillBytes > 0) spill = SpillFile.open(schedule.spillBytes, memory.spillFolder);
+      const result = new ScheduledProgram(schedule, compiled, sessions, allocatePool(schedule.poolBytes), spill, environment);
       for (const [storage, tensor] of lowered.constants)
         await result.#write(placeOf(storage, program.startOffsets, homes), bytesOf(tensor));
       return result;

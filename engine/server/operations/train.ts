@@ -45,7 +45,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   const resume = options.resume ? readCheckpoint(checkpoint) : undefined;
   const processFloorBytes = process.memoryUsage.rss();
   let processPeak = 0;
-  let memory: TrainingMemory | undefined;
+  let planned: StepResult['memory'];
   const result = await train(runtime(), graph, trainingSource(data, options, { batch, seed, augment: options.augment }), {
     epochs,
     batch,
@@ -62,16 +62,12 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     resume,
     onStep(step, total, result) {
       processPeak = Math.max(processPeak, process.memoryUsage.rss());
+      planned ??= result.memory;
       if (context.onStep) context.onStep(step, total, result);
       else context.progress?.(step, total, 'steps', `loss ${result.loss.toFixed(3)}`);
     },
     onEpoch(epoch, trainer) {
       context.onEpoch?.(epoch);
-      if (trainer.memory) {
-        const { poolBytes, spillBytes, trafficBytes, recomputations } = trainer.memory;
-        const processBytes = Math.max(0, processPeak - processFloorBytes);
-        memory = { poolBytes, spillBytes, trafficBytes, recomputations, processFloorBytes, processBytes };
-      }
       context.log?.(
         `epoch ${epoch.epoch}: loss ${epoch.loss.toFixed(4)}, accuracy ${(100 * epoch.accuracy).toFixed(2)} %, ${epoch.seconds.toFixed(1)} s`,
       );
@@ -80,7 +76,10 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   });
   await writeOnnx(result.network, options.output);
   await rm(checkpoint, { force: true });
-  return { epochs: result.epochs, ...(memory ? { memory } : {}) };
+  if (!planned) return { epochs: result.epochs };
+  const { poolBytes, spillBytes, trafficBytes } = planned;
+  const processBytes = Math.max(0, processPeak - processFloorBytes);
+  return { epochs: result.epochs, memory: { poolBytes, spillBytes, trafficBytes, processFloorBytes, processBytes } };
 }
 
 function memoryOptions({ memoryBudget, memoryPolicy }: TrainFlags): MemoryOptions | undefined {
