@@ -19,7 +19,7 @@ export function registerSourceCommands(
     vscode.commands.registerCommand(
       'scalpel.applyPlanToSource',
       errorsShown(async (uri?: vscode.Uri) => {
-        const document = await sourceDocument(uri);
+        const document = await sourceDocument(sources, uri);
         if (document) await applyPlanToSource(document, sources, blockTerms);
       }),
     ),
@@ -30,15 +30,35 @@ export function registerSourceCommands(
   ];
 }
 
-async function sourceDocument(uri?: vscode.Uri): Promise<vscode.TextDocument | undefined> {
+const LANGUAGES = ['py', 'ts', 'tsx', 'js', 'mjs', 'jsx'];
+const MOST_FILES = 300;
+
+/** The file that is named or open; otherwise the one of the workspace that defines an open model, or one that is picked. */
+async function sourceDocument(sources: SourceModels, uri?: vscode.Uri): Promise<vscode.TextDocument | undefined> {
   if (uri) return vscode.workspace.openTextDocument(uri);
   const active = vscode.window.activeTextEditor?.document;
   if (active && sourceLanguage(active.languageId)) return active;
+  const found = await sourcesOfModels(sources);
+  if (found.length > 1) {
+    const items = found.map((document) => ({ label: vscode.workspace.asRelativePath(document.uri), document }));
+    return (await vscode.window.showQuickPick(items, { placeHolder: 'Source of the network' }))?.document;
+  }
+  if (found[0]) return found[0];
   const picked = await vscode.window.showOpenDialog({
     title: 'Source of the network',
-    filters: { 'Python, TypeScript, JavaScript': ['py', 'ts', 'tsx', 'js', 'mjs', 'jsx'] },
+    filters: { 'Python, TypeScript, JavaScript': LANGUAGES },
   });
   return picked?.[0] && vscode.workspace.openTextDocument(picked[0]);
+}
+
+async function sourcesOfModels(sources: SourceModels): Promise<vscode.TextDocument[]> {
+  const files = await vscode.workspace.findFiles(`**/*.{${LANGUAGES.join(',')}}`, '**/node_modules/**', MOST_FILES);
+  const found: vscode.TextDocument[] = [];
+  for (const file of files) {
+    const document = await vscode.workspace.openTextDocument(file);
+    if (await sources.bind(document)) found.push(document);
+  }
+  return found;
 }
 
 /** Shows the edits in the refactor preview; nothing changes before they are accepted there. */

@@ -1,8 +1,9 @@
 /** What a move of the model page's threshold costs with 50,000 filters: counting in Node, and whole frames in a browser. */
-import { pathToFileURL } from 'node:url';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { ImportanceReport } from '../../engine/contract/models';
 import type { ModelState } from '../../engine/contract/page';
 import { Threshold } from '../../webview/model/threshold';
@@ -61,72 +62,64 @@ function state(): ModelState {
   };
 }
 
+interface TraceEvent {
+  readonly name: string;
+  /** Microseconds of the clock and of the thread's processor time. */
+  readonly dur?: number;
+  readonly tdur?: number;
+}
+
 interface Page {
-  setViewportSize(size: { width: number; height: number }): Promise<void>;
   goto(url: string): Promise<unknown>;
   waitForSelector(selector: string, options: { state: string }): Promise<unknown>;
-  evaluate<T>(code: string): Promise<T>;
-  context(): { newCDPSession(page: Page): Promise<DevTools> };
+  evaluate(code: string): Promise<unknown>;
 }
 
-interface DevTools {
-  send(method: string, params?: object): Promise<{ metrics?: { name: string; value: number }[] }>;
+interface Browser {
+  newPage(options: { viewport: { width: number; height: number } }): Promise<Page>;
+  startTracing(page: Page, options: { categories: string[] }): Promise<void>;
+  stopTracing(): Promise<Buffer>;
+  close(): Promise<void>;
 }
 
-/** Seconds of processor time that the page's main thread has spent, by kind of work. */
-async function threadSeconds(tools: DevTools): Promise<Map<string, number>> {
-  const { metrics = [] } = await tools.send('Performance.getMetrics');
-  return new Map(metrics.map(({ name, value }) => [name, value]));
-}
+/** Moves the threshold once a frame by pointer events. */
+const DRAG = `(async () => {
+  const svg = document.querySelector('svg.ranking');
+  const { left, top, width } = svg.getBoundingClientRect();
+  svg.setPointerCapture = () => {};
+  svg.hasPointerCapture = () => true;
+  for (let move = 0; move < ${MOVES}; move++) {
+    const clientX = left + 52 + (width - 64) * (0.5 + 0.45 * Math.sin(move / 9));
+    svg.dispatchEvent(new PointerEvent('pointermove', { clientX, clientY: top + 60, pointerId: 1, bubbles: true }));
+    await new Promise(requestAnimationFrame);
+  }
+})()`;
 
-/** Moves the threshold by its own pointer events and times from each event to the end of its frame. */
+/** Times the main thread's part of every frame (script, style, layout, paint) from Chromium's own trace. */
 async function framesInBrowser(): Promise<void> {
-  const { openBrowser } = (await import(pathToFileURL(path.join(root, 'test/workbench/workbench.mjs')).href)) as {
-    openBrowser: (executable: string | undefined) => Promise<{ page: Page; close(): Promise<void> }>;
-  };
+  const workbench = createRequire(path.join(root, 'test/workbench/package.json'));
+  const { chromium } = workbench('playwright-core') as { chromium: { launch(options: object): Promise<Browser> } };
   const folder = mkdtempSync(path.join(os.tmpdir(), 'scalpel-threshold-'));
-  const browser = await openBrowser(process.env.CHROMIUM ?? '/usr/bin/chromium');
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
   try {
     const dist = pathToFileURL(path.join(root, 'dist/webview')).href;
     const message = JSON.stringify({ jsonrpc: '2.0', method: 'state', params: state() });
     const html = `<!DOCTYPE html><meta charset="utf-8"><link rel="stylesheet" href="${dist}/model.css"><body><main id="page"></main>
 <script>window.acquireVsCodeApi = () => ({ postMessage: (m) => { if (m.method === 'ready') window.postMessage(${message}, '*'); }, getState() {}, setState() {} });</script>
 <script src="${dist}/model.js"></script>`;
-    writeFileSync(path.join(folder, 'page.html'), html);
-    await browser.page.setViewportSize({ width: 1200, height: 900 });
-    await browser.page.goto(pathToFileURL(path.join(folder, 'page.html')).href);
-    await browser.page.waitForSelector('.group-card:last-child .bars[aria-label]', { state: 'attached' });
-    const tools = await browser.page.context().newCDPSession(browser.page);
-    await tools.send('Performance.setTimeDomain', { timeDomain: 'threadTicks' });
-    await tools.send('Performance.enable');
-    const before = await threadSeconds(tools);
-    const times = await browser.page.evaluate<{ script: number[]; frame: number[] }>(`(async () => {
-      const svg = document.querySelector('svg.ranking');
-      const { left, top, width } = svg.getBoundingClientRect();
-      svg.setPointerCapture = () => {};
-      svg.hasPointerCapture = () => true;
-      const send = (type, x) => svg.dispatchEvent(new PointerEvent(type, { clientX: x, clientY: top + 60, pointerId: 1, bubbles: true }));
-      send('pointerdown', left + 60);
-      const [script, frame] = [[], []];
-      for (let move = 0; move < ${MOVES}; move++) {
-        send('pointermove', left + 52 + (width - 64) * (0.5 + 0.45 * Math.sin(move / 9)));
-        await new Promise((done) => requestAnimationFrame((start) => {
-          const begun = performance.now();
-          script.push(begun - start);
-          const channel = new MessageChannel();
-          channel.port1.onmessage = () => { frame.push(performance.now() - start); done(); };
-          channel.port2.postMessage(0);
-        }));
-      }
-      return { script, frame };
-    })()`);
-    const after = await threadSeconds(tools);
-    const spent = (name: string): string => ((1000 * ((after.get(name) ?? 0) - (before.get(name) ?? 0))) / MOVES).toFixed(2);
-    process.stdout.write(
-      `browser, processor time of the main thread a frame: ${spent('TaskDuration')} ms (script ${spent('ScriptDuration')}, style ${spent('RecalcStyleDuration')}, layout ${spent('LayoutDuration')})\n`,
-    );
-    process.stdout.write(`browser, script of a frame: ${quantiles(times.script)}\n`);
-    process.stdout.write(`browser, script, style, layout and paint of a frame: ${quantiles(times.frame)}\n`);
+    const file = path.join(folder, 'page.html');
+    writeFileSync(file, html);
+    const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    await page.goto(pathToFileURL(file).href);
+    await page.waitForSelector('.group-card:last-child .bars[aria-label]', { state: 'attached' });
+    await browser.startTracing(page, { categories: ['devtools.timeline', 'cc'] });
+    await page.evaluate(DRAG);
+    const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: TraceEvent[] };
+    const frames = traceEvents.filter((e) => e.name === 'ProxyMain::BeginMainFrame');
+    const milliseconds = (key: 'dur' | 'tdur'): number[] => frames.flatMap((e) => (e[key] === undefined ? [] : [e[key] / 1000]));
+    process.stdout.write(`browser, ${frames.length} frames of a drag, processor time: ${quantiles(milliseconds('tdur'))}\n`);
+    process.stdout.write(`browser, the same by the clock: ${quantiles(milliseconds('dur'))}\n`);
   } finally {
     await browser.close();
     rmSync(folder, { recursive: true });

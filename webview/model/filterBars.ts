@@ -1,8 +1,10 @@
-import { scaleLog } from 'd3';
-import { element } from '../shared/elements';
+import { type Selection, create, scaleLog } from 'd3';
 
-const HEIGHT = 46;
-const GAP = 1;
+/** Size of the drawing, which is stretched to its card. */
+const [WIDTH, HEIGHT] = [100, 46];
+/** More columns than pixels show nothing more. */
+const MOST_COLUMNS = 200;
+const GAP = 0.14;
 
 /** Heights of all bars follow one logarithmic scale, so that groups compare. */
 export const heightScale = (scores: Float64Array): ((score: number) => number) => {
@@ -12,59 +14,58 @@ export const heightScale = (scores: Float64Array): ((score: number) => number) =
 };
 
 /**
- * Filters of one group as bars, the least important first. They are drawn once; a veil fades those that are cut, so that a moved
- * threshold draws nothing anew.
+ * Filters of one group as bars, the least important first, and their sensitivity curve. The bars are one path, drawn once; a veil
+ * fades those that are cut, so that a moved threshold changes one width.
  */
 export class FilterBars {
-  readonly element = element('div', 'bars');
-  private readonly canvas = element('canvas');
-  private readonly veil = element('div', 'veil');
-  private shown = 0;
+  readonly element: SVGSVGElement;
+  private readonly veil: Selection<SVGRectElement, undefined, null, undefined>;
+  private readonly curve: Selection<SVGGElement, undefined, null, undefined>;
 
   /** @param scores sorted */
   constructor(
     private readonly scores: readonly number[],
-    private readonly height: (score: number) => number,
+    height: (score: number) => number,
   ) {
-    this.element.setAttribute('role', 'img');
-    this.element.append(this.canvas, this.veil);
-  }
-
-  /** Draws the bars anew, for a width in pixels. */
-  draw(width: number, colour: string): void {
-    const ratio = window.devicePixelRatio || 1;
-    this.canvas.width = Math.max(1, Math.round(width * ratio));
-    this.canvas.height = Math.round(HEIGHT * ratio);
-    this.canvas.style.height = `${HEIGHT}px`;
-    const context = this.canvas.getContext('2d');
-    context?.scale(ratio, ratio);
-    if (context) context.fillStyle = colour;
-    context?.fill(this.barsOf(width));
+    const svg = create('svg')
+      .attr('class', 'bars')
+      .attr('role', 'img')
+      .attr('viewBox', `0 0 ${WIDTH} ${HEIGHT}`)
+      .attr('preserveAspectRatio', 'none');
+    svg.append('path').attr('class', 'bar-path').attr('d', barsOf(scores, height));
+    this.veil = svg.append('rect').attr('class', 'veil').attr('width', 0).attr('height', HEIGHT);
+    this.curve = svg.append('g').attr('class', 'sensitivity');
+    this.element = svg.node() as SVGSVGElement;
   }
 
   /** Fades the first `cut` filters. */
-  show(cut: number): void {
-    if (cut === this.shown) return;
-    this.shown = cut;
-    this.veil.style.transform = `scaleX(${cut / Math.max(1, this.scores.length)})`;
+  show(cut: number, label: string): void {
+    this.veil.attr('width', (WIDTH * cut) / Math.max(1, this.scores.length));
+    this.element.setAttribute('aria-label', label);
+  }
+
+  /** A line over the bars; fractions of width and height, none to remove it. */
+  showCurve(points: readonly (readonly [number, number])[]): void {
+    const path = points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${WIDTH * x},${HEIGHT - 2 - (HEIGHT - 4) * y}`).join('');
+    this.curve
+      .selectAll('path')
+      .data(path ? [path] : [])
+      .join('path')
+      .attr('d', (d) => d);
   }
 
   /** The filter under a fraction of the width. */
   at(fraction: number): number {
     return Math.max(0, Math.min(this.scores.length - 1, Math.floor(fraction * this.scores.length)));
   }
+}
 
-  private barsOf(width: number): Path2D {
-    const path = new Path2D();
-    const { length } = this.scores;
-    const columns = Math.min(length, Math.floor(width));
-    const step = width / columns;
-    const gap = step > 3 ? GAP : 0;
-    for (let column = 0; column < columns; column++) {
-      const score = this.scores[Math.floor(((column + 0.5) * length) / columns)] ?? 0;
-      const bar = this.height(score);
-      path.rect(column * step, HEIGHT - bar, step - gap, bar);
-    }
-    return path;
-  }
+function barsOf(scores: readonly number[], height: (score: number) => number): string {
+  const columns = Math.min(scores.length, MOST_COLUMNS);
+  const step = WIDTH / columns;
+  const bar = columns > 80 ? step : step * (1 - GAP);
+  return Array.from({ length: columns }, (_, i) => {
+    const score = scores[Math.floor(((i + 0.5) * scores.length) / columns)] ?? 0;
+    return `M${(i * step).toFixed(2)},${HEIGHT}v${(-height(score)).toFixed(1)}h${bar.toFixed(2)}V${HEIGHT}z`;
+  }).join('');
 }

@@ -22,13 +22,9 @@ export class GroupCard {
   private readonly bars: FilterBars;
   private readonly count = element('span', 'group-count');
   private readonly lock = element('button', 'lock');
-  private readonly curve = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   private readonly loss = element('span', 'group-loss');
   private points: Curve = [];
   private cut = 0;
-  private isVisible = false;
-  /** Of bars that are to be drawn once the card is in view. */
-  private colour: string | undefined;
 
   /** @param channels in the order of importance */
   constructor(
@@ -49,10 +45,7 @@ export class GroupCard {
     const head = element('header');
     head.append(name, more, this.lock);
     const plot = element('div', 'plot');
-    this.curve.setAttribute('class', 'sensitivity');
-    this.curve.setAttribute('preserveAspectRatio', 'none');
-    this.curve.setAttribute('viewBox', '0 0 100 46');
-    plot.append(this.bars.element, this.curve);
+    plot.append(this.bars.element);
     const foot = element('footer');
     foot.append(this.count, this.loss);
     this.element.append(head, plot, foot);
@@ -68,33 +61,14 @@ export class GroupCard {
     plot.addEventListener('pointerleave', () => events.onFilter(this, undefined, 0));
   }
 
-  /** Draws the bars anew as soon as the card is in view. */
-  prepare(colour: string): void {
-    this.colour = colour;
-    if (this.isVisible) this.draw();
-  }
-
-  setVisible(isVisible: boolean): void {
-    this.isVisible = isVisible;
-    if (isVisible) this.draw();
-  }
-
   /** Shows the first `cut` filters of the order as cut. */
   show(cut: number): void {
     this.cut = cut;
     const all = this.channels.length;
-    this.bars.element.setAttribute('aria-label', `${this.group.id}: ${cut} of ${all} filters would be cut`);
-    if (!this.isVisible) return;
-    this.bars.show(cut);
+    this.bars.show(cut, `${this.group.id}: ${cut} of ${all} filters would be cut`);
     const text = cut > 0 ? `${all - cut} of ${all} left` : `${all} filters`;
     if (this.count.textContent !== text) this.count.textContent = text;
     this.showLoss();
-  }
-
-  private draw(): void {
-    if (this.colour !== undefined) this.bars.draw(this.element.clientWidth - 20, this.colour);
-    this.colour = undefined;
-    this.show(this.cut);
   }
 
   setLocked(isLocked: boolean): void {
@@ -111,9 +85,8 @@ export class GroupCard {
   /** The loss when the least important filters of this group alone go, in the range of all groups. */
   setSensitivity(points: Curve, whole: number, largest: number): void {
     this.points = points.length > 0 ? [{ fraction: 0, loss: whole, accuracy: NaN }, ...points] : [];
-    const y = (loss: number): number => 44 - (42 * (Math.min(loss, largest) - whole)) / Math.max(1e-9, largest - whole);
-    const path = this.points.map((p, i) => `${i === 0 ? 'M' : 'L'}${100 * p.fraction},${y(p.loss)}`).join('');
-    this.curve.innerHTML = path ? `<path d="${path}"/>` : '';
+    const height = (loss: number): number => (Math.min(loss, largest) - whole) / Math.max(1e-9, largest - whole);
+    this.bars.showCurve(this.points.map((p) => [p.fraction, Math.max(0, height(p.loss))]));
     this.showLoss();
   }
 

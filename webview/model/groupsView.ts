@@ -12,22 +12,10 @@ export class GroupsView {
   private cards: GroupCard[] = [];
   private threshold: Threshold | undefined;
   private report: ImportanceReport | undefined;
-  private width = 0;
-  /** Only cards in view are drawn. */
-  private readonly inView = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) this.cards.find((c) => c.element === target)?.setVisible(isIntersecting);
-    },
-    { rootMargin: '100px' },
-  );
   private readonly tooltip: Tooltip;
 
   constructor(private readonly events: Omit<CardEvents, 'onFilter'>) {
     this.tooltip = new Tooltip(this.element);
-    new ResizeObserver(() => {
-      if (this.element.clientWidth !== this.width) this.prepare();
-    }).observe(this.element);
-    new MutationObserver(() => this.prepare()).observe(document.body, { attributes: true, attributeFilter: ['class'] });
   }
 
   show(threshold: Threshold, locked: ReadonlySet<string>, sensitivity: SensitivityReport | undefined): void {
@@ -55,19 +43,9 @@ export class GroupsView {
     this.report = threshold.report;
     const height = heightScale(threshold.scores);
     const events: CardEvents = { ...this.events, onFilter: (card, place, x) => this.showFilter(card, place, x) };
-    this.inView.disconnect();
     this.cards.forEach((card) => card.element.remove());
     this.cards = threshold.report.groups.map((group, i) => new GroupCard(group, threshold.channels[i] ?? new Int32Array(), height, events));
     this.element.append(...this.cards.map((card) => card.element));
-    this.prepare();
-    this.cards.forEach((card) => this.inView.observe(card.element));
-  }
-
-  private prepare(): void {
-    this.width = this.element.clientWidth;
-    if (this.width === 0) return;
-    const colour = getComputedStyle(this.element).getPropertyValue('--bar');
-    for (const card of this.cards) card.prepare(colour);
   }
 
   private showFilter(card: GroupCard, place: number | undefined, clientX: number): void {
