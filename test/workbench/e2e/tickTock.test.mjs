@@ -43,10 +43,13 @@ describe('Tick-Tock in the workbench', () => {
   async function fill(settings, budget, output) {
     await tick.locator('#schedule').click();
     await tick.locator('#schedule vscode-option', { hasText: 'Quick look' }).click();
+    const first = tick.locator('#filtersPerTick input');
+    await until(async () => (await first.inputValue()) === '5', 'the schedule is in the fields');
     for (const [key, value] of Object.entries(settings)) await tick.locator(`#${key} input`).fill(value);
     await tick.locator('#data input').fill(DATA);
     await tick.locator('#budget input').fill(budget);
     await tick.locator('#output input').fill(output);
+    assert.equal(await first.inputValue(), settings.filtersPerTick);
   }
 
   it('says what is wrong with a setting before anything runs', async () => {
@@ -96,8 +99,20 @@ describe('Tick-Tock in the workbench', () => {
     assert.match(await tick.locator('table.comparison').innerText(), /\d+ → \d+/);
     await tick.locator('.outcome').scrollIntoViewIfNeeded();
     await session.shotInColours('tick-tock-result');
+    await page.emulateMedia({ colorScheme: 'dark', forcedColors: 'active' });
+    await session.shot('tick-tock-high-contrast');
+    await page.emulateMedia({ forcedColors: 'none' });
+    await session.setColours('dark');
     await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
     await page.locator('.monaco-list-row', { hasText: 'Tick-Tock stopped.onnx' }).first().waitFor();
+  });
+
+  it('previews the change of the source that the result asks for', async () => {
+    await tick.locator('#applyToSource').click();
+    const preview = page.locator('.panel .monaco-list-row', { hasText: 'model.py' });
+    await preview.first().waitFor({ timeout: 30_000 });
+    await page.locator('.panel .monaco-button', { hasText: 'Discard' }).click();
+    await page.locator('.tabs-container .tab', { hasText: 'Tick-Tock' }).click();
   });
 
   it('goes on from its checkpoint after the window was loaded anew', async () => {
@@ -106,8 +121,11 @@ describe('Tick-Tock in the workbench', () => {
     await tick.locator('#start').click();
     await until(() => existsSync(at('resumed.onnx.checkpoint.npz')), 'a checkpoint is written', 60_000);
     await until(async () => (await number('#now-ticks')) >= 2, 'two Ticks are done', 60_000);
+    await tick.locator('#pause').click();
+    await tick.locator('#resume').click({ timeout: 30_000 });
+    await until(async () => (await number('#now-ticks')) >= 3, 'it goes on after the pause', 60_000);
     const points = () => JSON.parse(readFileSync(at('resumed.onnx.run.json'), 'utf8')).points.length;
-    await until(() => points() >= 2, 'the record tells of both');
+    await until(() => points() >= 2, 'the record tells of them');
     const engines = execFileSync('pgrep', ['-f', 'dist/engine.js'], { encoding: 'utf8' }).trim().split('\n');
     await session.load();
     for (const pid of engines) if (isAlive(pid)) process.kill(Number(pid), 'SIGKILL');
