@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Criterion } from '../../engine/contract/models';
 import { findChannelGroups } from '../../engine/pruning/channelGroups';
 import { createModelFile } from '../../engine/server/operations/create';
 import { evaluateModel } from '../../engine/server/operations/evaluate';
@@ -46,11 +47,15 @@ class Comparison {
     await this.once('unpruned', () => this.base());
     const plain = await this.once('tick-tock', () => this.tickTock('tick-tock', {}));
     const perCost = await this.once('tick-tock per MAC', () => this.tickTock('tick-tock per MAC', { perCost: true }));
-    for (const criterion of ['l1', 'random', 'gate-taylor'] as const) {
-      await this.once(`${criterion}, equal fine-tuning`, () => this.oneShot(criterion, FINETUNE));
-      if (criterion === 'gate-taylor') continue;
-      const all = Math.ceil(Math.max(plain.epochs, perCost.epochs));
-      await this.once(`${criterion}, equal steps`, () => this.oneShot(criterion, all));
+    await this.once('tick-tock without Tocks', () => this.tickTock('tick-tock without Tocks', { initialTock: false, ticksPerTock: 1000 }));
+    const all = Math.ceil(Math.max(plain.epochs, perCost.epochs));
+    for (const criterion of ['l1', 'random'] as const) {
+      await this.once(`${criterion}, equal fine-tuning`, () => this.oneShot(`${criterion}, equal fine-tuning`, { criterion }, FINETUNE));
+      await this.once(`${criterion}, equal steps`, () => this.oneShot(`${criterion}, equal steps`, { criterion }, all));
+    }
+    for (const perCost of [false, true]) {
+      const name = `gate-taylor${perCost ? ' per MAC' : ''}, equal fine-tuning`;
+      await this.once(name, () => this.oneShot(name, { criterion: 'gate-taylor', perCost }, FINETUNE));
     }
   }
 
@@ -83,7 +88,7 @@ class Comparison {
     return 0;
   }
 
-  private async tickTock(name: string, change: Record<string, boolean>): Promise<number> {
+  private async tickTock(name: string, change: Record<string, boolean | number>): Promise<number> {
     const config = {
       ...{ filtersPerTick: 0.05, tickData: 0.2, ticksPerTock: 4, tockEpochs: 1, highRate: RATE, testSamples: 100 },
       ...{ finetuneEpochs: FINETUNE, finetuneHighRate: RATE, finalEpochs: 0, batch: BATCH, augment: false, seed: this.seed },
@@ -94,10 +99,9 @@ class Comparison {
     return history.length - ticks + config.tickData * ticks;
   }
 
-  private async oneShot(criterion: 'l1' | 'random' | 'gate-taylor', epochs: number): Promise<number> {
-    const name = `${criterion}, equal ${epochs === FINETUNE ? 'fine-tuning' : 'steps'}`;
+  private async oneShot(name: string, ranking: { criterion: Criterion; perCost?: boolean }, epochs: number): Promise<number> {
     const { seed } = this;
-    await pruneModel(this.at('unpruned'), { ...DATA, flops: FLOPS, criterion, seed, output: this.at(`${name} cut`) });
+    await pruneModel(this.at('unpruned'), { ...DATA, ...ranking, flops: FLOPS, seed, output: this.at(`${name} cut`) });
     const tuning = { epochs, batch: BATCH, learningRate: RATE, schedule: 'triangular', seed } as const;
     await trainModel(this.at(`${name} cut`), { ...DATA, ...tuning, output: this.at(name) });
     return epochs;
