@@ -24,7 +24,8 @@ const RATE = 0.03;
 interface Result {
   /** % of all test images that are correct. */
   readonly accuracy: number;
-  readonly parameters: number;
+  /** Elements of all weights and running statistics. */
+  readonly weights: number;
   /** Channels by group, with the number of its layers. */
   readonly widths: string;
   /** Training steps from the unpruned network on, counted in epochs. */
@@ -66,9 +67,9 @@ class Comparison {
   private async once(name: string, work: () => Promise<number>): Promise<Result> {
     this.results[name] ??= { ...(await this.describe(name, await work())) };
     writeFileSync(this.file, JSON.stringify(this.results, null, 1));
-    const { accuracy, parameters, widths, epochs } = this.results[name];
+    const { accuracy, weights, widths, epochs } = this.results[name];
     console.log(
-      `seed ${this.seed}, ${name}: ${accuracy.toFixed(2)} %, ${parameters} parameters, ${epochs.toFixed(1)} epochs, channels ${widths}`,
+      `seed ${this.seed}, ${name}: ${accuracy.toFixed(2)} %, ${weights} weights, ${epochs.toFixed(1)} epochs, channels ${widths}`,
     );
     return this.results[name];
   }
@@ -77,8 +78,8 @@ class Comparison {
     const { accuracy } = await evaluateModel(this.at(name), { data: where, threads: 1 });
     const { graph } = await loadModel(this.at(name));
     const { groups } = findChannelGroups(graph);
-    const parameters = [...graph.initializers.values()].reduce((n, t) => n + t.data.length, 0);
-    return { accuracy: 100 * accuracy, parameters, widths: groups.map((g) => `${g.channels.length}x${g.layers.length}`).join(' '), epochs };
+    const weights = [...graph.initializers.values()].reduce((n, t) => n + t.data.length, 0);
+    return { accuracy: 100 * accuracy, weights, widths: groups.map((g) => `${g.channels.length}x${g.layers.length}`).join(' '), epochs };
   }
 
   private async base(): Promise<number> {
