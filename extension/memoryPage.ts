@@ -1,6 +1,6 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { MemoryFormat, MemoryReport } from '../engine/contract/memory';
+import type { MemoryFormat, MemoryReport, PolicyReport } from '../engine/contract/memory';
 import type { MemoryChoice, MemoryPageContract, MemoryView } from '../engine/contract/memoryPage';
 import { type EngineClient, EngineError } from './engineClient';
 import { type MemorySettings, memorySettings, saveMemorySettings } from './memorySettings';
@@ -175,11 +175,10 @@ class MemoryPage {
     return { id, choice, report: figures, steps: memorySteps(timeline), before, isAtFloor: own.length === 0 };
   }
 
-  private async beforeSurgery(job: string, { batch, optimiser, policy }: MemoryChoice): Promise<MemoryView['before']> {
-    const { basePath: file } = this.model;
-    const { policies } = await this.parts.engine.request('model/memory', { job, path: file, batch, optimiser, policy });
-    const own = policies.find((p) => p.policy === policy);
-    return own && { peakBytes: own.peakBytes ?? 0, poolBytes: own.poolBytes ?? 0 };
+  private async beforeSurgery(job: string, choice: MemoryChoice): Promise<PolicyReport | undefined> {
+    const request = { job, path: this.model.basePath, ...choice, largestBatch: false };
+    const { policies } = await this.parts.engine.request('model/memory', request);
+    return policies.find((p) => p.policy === choice.policy);
   }
 
   /** Null when a later request of the kind has cancelled this one. */

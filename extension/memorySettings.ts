@@ -23,6 +23,12 @@ export function memorySettings(uri: vscode.Uri): MemorySettings {
 export async function saveMemorySettings(uri: vscode.Uri, { policy, budget }: MemorySettings): Promise<void> {
   const settings = vscode.workspace.getConfiguration('scalpel', uri);
   const target = vscode.workspace.workspaceFolders ? vscode.ConfigurationTarget.Workspace : vscode.ConfigurationTarget.Global;
-  await settings.update('memoryBudget', budget === undefined ? undefined : formatBytes(budget), target);
+  await settings.update('memoryBudget', budget === undefined ? undefined : exactBytes(budget), target);
   await settings.update('memoryPolicy', policy, target);
+}
+
+/** As it is shown, where that is exact. */
+function exactBytes(bytes: number): string {
+  const shown = formatBytes(bytes);
+  return parseBytes(shown) === bytes ? shown : String(bytes);
 }

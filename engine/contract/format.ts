@@ -24,11 +24,22 @@ export function formatSeconds(seconds: number): string {
 /** A change with its sign: 0.123 as "+0.12". */
 export const formatChange = (value: number): string => `${value > 0 ? '+' : ''}${value.toPrecision(2)}`;
 
-const BYTES: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };
+const BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TB: 1e12,
+  TIB: 2 ** 40,
+};
 
 /** Whole bytes of "512MiB", "1.5 GB" or "1000000"; undefined when it is no size above zero. */
 export function parseBytes(text: string): number | undefined {
-  const [, number, unit = ''] = /^(\d+\.?\d*|\.\d+)\s*([KMG]?I?B?)$/i.exec(text.trim()) ?? [];
+  const [, number, unit = ''] = /^(\d+\.?\d*|\.\d+)\s*([KMGT]?I?B?)$/i.exec(text.trim()) ?? [];
   const bytes = Math.floor(Number(number) * (BYTES[unit.toUpperCase()] ?? NaN));
   return bytes > 0 ? bytes : undefined;
 }

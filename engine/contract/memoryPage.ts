@@ -1,4 +1,4 @@
-import type { MemoryCost, MemoryFormat, MemoryKind, MemoryPolicy, MemoryPoint, MemoryReport, StepMemory } from './memory';
+import type { MemoryCost, MemoryFormat, MemoryKind, MemoryPolicy, MemoryPoint, MemoryReport, PolicyReport, StepMemory } from './memory';
 
 /** What a person chooses on the page. */
 export interface MemoryChoice {
@@ -25,8 +25,8 @@ export interface MemoryView {
   readonly choice: MemoryChoice;
   readonly report: Omit<MemoryReport, 'timeline'>;
   readonly steps: MemorySteps;
-  /** Peak and pool of the same choice without the surgery plan, where there is one that changes the network. */
-  readonly before?: { readonly peakBytes: number; readonly poolBytes: number };
+  /** The same choice without the surgery plan, where there is one that changes the network. */
+  readonly before?: PolicyReport;
   /** The budget cannot be met: the steps are those of the policy's floor. */
   readonly isAtFloor: boolean;
 }

@@ -9,7 +9,7 @@ const COLOURS: Readonly<Partial<Record<MemoryPolicy, number>>> = { auto: 0, offl
 /** Time that budgets add, for every policy that saves; a point that is clicked becomes the budget. */
 export class CostChart {
   private chart: LineChart | undefined;
-  private unit = '';
+  private shape = '';
   private readonly drawing = element('div', 'cost-chart');
   private readonly empty = element('p', 'empty');
   private scale = 1;
@@ -39,20 +39,23 @@ export class CostChart {
         .map((c) => [c.budget / this.scale, 100 * c.extraFraction]),
     }));
     const chosen = budget !== undefined && own?.feasible ? [[budget / this.scale, 100 * (own.extraFraction ?? 0)] as const] : [];
-    this.chartFor(unit, policy).show(chosen.length > 0 ? [...series, { name: 'this budget', colour: 4, points: chosen }] : series);
+    this.policy = policy;
+    const most = 1.05 * Math.max(1e-3, ...series.flatMap((s) => s.points.map((p) => p[1])), ...chosen.map((p) => p[1]));
+    this.chartFor(unit, most).show(chosen.length > 0 ? [...series, { name: 'this budget', colour: 4, points: chosen }] : series);
   }
 
-  /** The axis names its unit, so another unit needs another chart. */
-  private chartFor(unit: string, policy: MemoryPolicy): LineChart {
-    this.policy = policy;
-    if (this.chart && this.unit === unit) return this.chart;
-    this.unit = unit;
+  /** The axes are fixed: their unit and the most that they show. */
+  private chartFor(unit: string, most: number): LineChart {
+    const shape = `${unit} ${most}`;
+    if (this.chart && this.shape === shape) return this.chart;
+    this.shape = shape;
     const fresh = element('div');
     this.drawing.replaceChildren(fresh);
     this.chart = new LineChart(fresh, {
       label: 'Time added to a training step against the budget',
       xLabel: `budget, ${unit}`,
       yLabel: 'time added, %',
+      yDomain: [0, most],
       onChoose: (x) => this.onChoose(Math.ceil(x * this.scale), this.policy),
     });
     return this.chart;

@@ -22,7 +22,7 @@ export class LiveView {
       label: 'Time of every training step',
       xLabel: 'step',
       yLabel: 'seconds a step',
-      height: 150,
+      height: 124,
     });
   }
 

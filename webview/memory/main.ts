@@ -1,19 +1,20 @@
-import { formatBytes, formatPercent, formatSeconds, parseBytes } from '../../engine/contract/format';
+import { formatBytes, parseBytes } from '../../engine/contract/format';
 import type { MemoryCost, MemoryFormat, PolicyReport } from '../../engine/contract/memory';
 import type { MemoryChoice, MemoryPageContract, MemoryPageState, MemoryView } from '../../engine/contract/memoryPage';
 import { control, registerControls } from '../controls/controls';
 import { legend } from '../shared/chart';
-import { type Figure, Notice, element, figures, labelled, titleBlock } from '../shared/elements';
+import { Notice, element, labelled, titleBlock } from '../shared/elements';
 import { connectHost, messageOf } from '../shared/host';
 import { kindColour } from './areaCanvas';
 import { CostChart } from './costChart';
 import { estimateCost } from './costEstimate';
+import { type Cost, effectFigures } from './effectFigures';
 import { LiveView } from './liveView';
 import './memory.css';
 import { OverviewStrip } from './overviewStrip';
 import { PolicyTable } from './policyTable';
 import { StepDetails } from './stepDetails';
-import { KIND_NAMES, PHASE_NAMES, type Timeline, timelineOf } from './timeline';
+import { KIND_NAMES, type Timeline, timelineOf } from './timeline';
 import { TimelineChart } from './timelineChart';
 
 /** How long a choice rests before the engine is asked. */
@@ -133,7 +134,8 @@ class MemoryPage {
 
   private showState(state: MemoryPageState): void {
     this.state = state;
-    this.costsFor = '';
+    [this.costsFor, this.costs] = ['', []];
+    if (!this.view) this.header.replaceChildren(titleBlock(state.file, 'Memory of a training step'));
     this.choose(state.choice, 0);
   }
 
@@ -186,7 +188,7 @@ class MemoryPage {
       `weights and state ${formatBytes(report.pinnedBytes)}`,
     ];
     this.header.replaceChildren(titleBlock(this.state?.file ?? '', `Memory of a training step · ${what.filter(Boolean).join(' · ')}`));
-    this.showEffect(this.ownReport, false);
+    this.showEffect(view.isAtFloor ? undefined : this.ownReport, false);
     this.notice.show(report.advice && view.isAtFloor ? this.impossible(choice) : '', view.isAtFloor ? 'error' : 'info');
     this.table.show(report.policies, choice.policy, choice.budget);
     this.showLegend(this.timeline);
@@ -214,72 +216,27 @@ class MemoryPage {
     return { ...(this.choice.budget === undefined ? {} : { budget: this.choice.budget }), pool: whole, floor: own?.floorBytes ?? 0 };
   }
 
-  /** What the budget costs. */
-  private showEffect(
-    report: Pick<PolicyReport, 'feasible' | 'poolBytes' | 'trafficBytes' | 'recomputations' | 'extraSeconds' | 'extraFraction'> | undefined,
-    isEstimate: boolean,
-  ): void {
-    const own = this.ownReport;
-    if (!own) return;
-    const seconds = this.view?.report.seconds ?? 0;
-    const value = (text: (r: NonNullable<typeof report>) => string): string => (report?.feasible ? text(report) : '–');
-    const peak = this.timeline?.peak ?? 0;
-    const shown: Figure[] = [
-      {
-        id: 'peak',
-        name: 'Peak',
-        value: value(() => formatBytes(this.timeline?.totals[peak] ?? 0)),
-        detail: value(() => `${this.timeline?.layer(peak) ?? ''}, ${PHASE_NAMES[this.timeline?.phase(peak) ?? 'forward']}`),
-        isEstimate,
-      },
-      {
-        id: 'pool',
-        name: 'Pool',
-        value: value((r) => formatBytes(r.poolBytes ?? 0)),
-        detail: this.choice.budget === undefined ? 'no budget' : 'within the budget',
-        isEstimate,
-      },
-      {
-        id: 'added-time',
-        name: 'Time added',
-        value: value((r) => formatPercent(r.extraFraction ?? 0)),
-        detail: value((r) => `${formatTime(r.extraSeconds ?? 0)} on about ${formatTime(seconds)}`),
-        isEstimate,
-      },
-      { id: 'traffic', name: 'Moved', value: value((r) => formatBytes(r.trafficBytes ?? 0)), detail: 'to the spill and back', isEstimate },
-      { id: 'recomputed', name: 'Computed again', value: value((r) => String(r.recomputations ?? 0)), detail: 'operators', isEstimate },
-      {
-        id: 'floor',
-        name: 'Least budget',
-        value: formatBytes(own.floorBytes),
-        detail: own.floorLayer ? `set by ${own.floorLayer}` : 'everything stays',
-      },
-    ];
-    const before = this.view?.before;
-    if (before)
-      shown.push({
-        id: 'before',
-        name: 'Before surgery',
-        value: formatBytes(before.peakBytes),
-        detail: `peak, pool ${formatBytes(before.poolBytes)}`,
-      });
-    this.effect.replaceChildren(figures(shown, 'small'));
+  private showEffect(cost: Cost, isEstimate: boolean): void {
+    const { view, timeline, ownReport: own } = this;
+    if (view && timeline && own) this.effect.replaceChildren(effectFigures({ view, timeline, own, cost, isEstimate }));
   }
 
   /** Before the engine has answered: the straight line between budgets that it has answered for, or that it computes. */
   private showEstimate(): void {
+    this.notice.show('Computing');
     if (!this.view) return;
-    const { budget, policy } = this.choice;
+    const { batch, optimiser, budget, policy } = this.choice;
+    const isSameStep = batch === this.view.choice.batch && optimiser === this.view.choice.optimiser;
+    if (!isSameStep) this.costs = [];
     const own = this.ownReport;
     this.chart.showBudget(this.budgetState);
-    if (budget !== undefined && own && budget < own.floorBytes) {
-      this.showEffect({ feasible: false }, false);
+    if (isSameStep && budget !== undefined && own && budget < own.floorBytes) {
+      this.showEffect(undefined, false);
       this.notice.show(this.impossible(this.choice), 'error');
       return;
     }
     const estimate = budget === undefined ? undefined : estimateCost(this.costs, policy, budget);
-    this.showEffect(estimate ? { feasible: true, poolBytes: budget, ...estimate } : undefined, true);
-    this.notice.show('Computing');
+    this.showEffect(estimate && { poolBytes: budget, ...estimate }, true);
   }
 
   private impossible({ budget = 0, policy }: MemoryChoice): string {
@@ -408,8 +365,6 @@ function linkButton(id: string, text: string, onClick: () => void): HTMLButtonEl
   button.addEventListener('click', onClick);
   return button;
 }
-
-const formatTime = (seconds: number): string => (seconds < 1 ? `${Math.round(1000 * seconds)} ms` : formatSeconds(seconds));
 
 /** A budget that is undefined is taken out. */
 function withChange(choice: MemoryChoice, change: Partial<MemoryChoice>): MemoryChoice {
