@@ -7,6 +7,7 @@ import type { ModelDocument } from './modelDocument';
 import { dataFor } from './modelEditor';
 import { planNoise, plannedNoise } from './noisePlan';
 import type { Runs } from './runs';
+import { tuningMemory } from './tuningMemory';
 import { WebviewPage } from './webviewPage';
 
 const STEPS = 10;
@@ -93,12 +94,14 @@ class NoisePage {
     noise: NoiseOptions;
     data: string;
     epochs: number;
-  }): Promise<{ name: string; accuracy: number }> {
+  }): Promise<{ name: string; accuracy: number } | null> {
+    const memory = await tuningMemory(this.document, this.engine, { batch: BATCH, layout: 'portable' });
+    if (!memory) return null;
     const { dir, name } = path.parse(this.document.file);
     const output = path.join(dir, `${name}-${noise.method}.onnx`);
     await this.document.saveTo(output);
     const result = await this.run(`Tune with ${noise.method}`, (job) =>
-      this.engine.request('model/train', { job, path: output, output, data, epochs, batch: BATCH, learningRate: RATE, noise }),
+      this.engine.request('model/train', { job, path: output, output, data, epochs, batch: BATCH, learningRate: RATE, noise, ...memory }),
     );
     this.trained.set(path.basename(output), output);
     this.sendState();

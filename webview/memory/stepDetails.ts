@@ -14,7 +14,7 @@ interface DetailsEvents {
 export class StepDetails {
   readonly element = element('aside', 'details');
   private readonly title = element('h2');
-  private readonly layer = element('div', 'layer-name');
+  private readonly layer = element('button', 'link layer-name');
   private readonly kinds = element('dl', 'kinds');
   private readonly tensors = element('table', 'tensors');
   private readonly passes = element('div', 'passes');
@@ -25,7 +25,8 @@ export class StepDetails {
   constructor(private readonly events: DetailsEvents) {
     const links = element('div', 'links');
     links.append(this.model, this.source);
-    this.model.addEventListener('click', () => events.onReveal(this.shown, 'model'));
+    this.layer.type = 'button';
+    for (const way of [this.layer, this.model]) way.addEventListener('click', () => events.onReveal(this.shown, 'model'));
     this.source.addEventListener('click', () => events.onReveal(this.shown, 'source'));
     this.element.append(this.title, this.layer, this.passes, links, this.kinds, this.tensors);
   }
@@ -35,8 +36,8 @@ export class StepDetails {
     this.shown = layer;
     this.title.textContent = isPeak ? 'At the peak' : `Step ${step}`;
     this.layer.textContent = layer;
-    this.layer.title = layer;
-    this.model.disabled = this.source.disabled = !isKnown;
+    this.layer.title = `Show ${layer} in the model`;
+    this.layer.disabled = this.model.disabled = this.source.disabled = !isKnown;
     this.showPasses(timeline, step);
     this.showKinds(timeline, step);
   }

@@ -316,7 +316,8 @@ describe('memory timeline in the workbench', () => {
     await model.locator('.threshold').focus();
     for (let i = 0; i < 4; i++) await page.keyboard.press('PageUp');
     await model.locator('#apply').click();
-    await command('Scalpel: Memory Timeline');
+    await page.locator('.monaco-list-row[aria-level="1"]', { hasText: SAMPLE }).first().click({ button: 'right' });
+    await page.locator('.monaco-menu .action-label', { hasText: 'Memory Timeline' }).click();
     const frame = await timeline();
     await frame.locator('#before').waitFor({ timeout: 60_000 });
     await idle(frame);
