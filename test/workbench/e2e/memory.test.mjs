@@ -143,18 +143,6 @@ describe('memory timeline in the workbench', () => {
     assert.match(await tooltip.innerText(), / · (forward|backward) · step \d+/);
     assert.ok((await frame.locator('.tensors tr').count()) > 2);
     await shot('memory-hover-dark');
-    await frame.locator('.timeline .overlay').focus();
-    await page.keyboard.press('p');
-    const layer = await frame.locator('.effect .was').first().innerText();
-    await until(async () => (await tooltip.innerText()).startsWith(layer.split(',')[0]), 'the key p leads to the peak');
-    const title = () => tooltip.locator('strong').innerText();
-    const atPeak = await title();
-    await page.keyboard.press('ArrowRight');
-    assert.notEqual(await title(), atPeak);
-    await page.keyboard.press('+');
-    await frame.locator('.strip .selection:visible').waitFor();
-    await page.keyboard.press('0');
-    await page.keyboard.press('Escape');
   });
 
   it('costs more the lower the budget line is dragged, and refuses what is below the least', async () => {
@@ -182,18 +170,6 @@ describe('memory timeline in the workbench', () => {
     assert.equal(await frame.locator('#added-time').innerText(), `${(100 * auto.extraFraction).toFixed(1)} %`);
     assert.equal(await frame.locator('#recomputed').innerText(), String(auto.recomputations));
     await shotInColours('memory-budget');
-    await page.emulateMedia({ forcedColors: 'active' });
-    await until(
-      async () => /hc-black|hc-light/.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
-      'the colours are those of high contrast',
-    );
-    await new Promise((resolve) => setTimeout(resolve, 700));
-    await shot('memory-contrast');
-    await page.emulateMedia({ forcedColors: 'none' });
-    await setColours('dark');
-    await frame.locator('.cost-chart').scrollIntoViewIfNeeded();
-    await shot('memory-costs-dark');
-    await frame.locator('h1').scrollIntoViewIfNeeded();
     await page.setViewportSize({ width: 800, height: 900 });
     await new Promise((resolve) => setTimeout(resolve, 500));
     await shot('memory-narrow');
@@ -316,8 +292,7 @@ describe('memory timeline in the workbench', () => {
     await model.locator('.threshold').focus();
     for (let i = 0; i < 4; i++) await page.keyboard.press('PageUp');
     await model.locator('#apply').click();
-    await page.locator('.monaco-list-row[aria-level="1"]', { hasText: SAMPLE }).first().click({ button: 'right' });
-    await page.locator('.monaco-menu .action-label', { hasText: 'Memory Timeline' }).click();
+    await command('Scalpel: Memory Timeline');
     const frame = await timeline();
     await frame.locator('#before').waitFor({ timeout: 60_000 });
     await idle(frame);
