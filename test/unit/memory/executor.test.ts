@@ -11,10 +11,11 @@ import { lowerGraph } from '../../../engine/memory/lowerGraph';
 import { memoryFloor, planMemory } from '../../../engine/memory/plan';
 import type { MemoryProgram } from '../../../engine/memory/program';
 import { GraphBuilder } from '../../../engine/ops/graphBuilder';
+import { createPerturbation } from '../../../engine/robustness/noise/createPerturbation';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import type { MemoryOptions } from '../../../engine/runtime/runtime';
 import { SpillFile } from '../../../engine/runtime/spillFile';
-import { Trainer } from '../../../engine/training/trainer';
+import { Trainer, type TrainerOptions } from '../../../engine/training/trainer';
 import { assertClose } from '../../support/close';
 
 const runtime = openRuntime();
@@ -46,6 +47,20 @@ function network(): Graph {
   return builder.graph;
 }
 
+/** Twelve layers of 256 units: more weights than anything else. */
+function manyLayers(): Graph {
+  const weights = new Random(8);
+  const builder = new GraphBuilder('deep');
+  let value = builder.emit('Flatten', [builder.input('x', ['N', 3, 16, 16])], { axis: 1 });
+  for (let i = 0, inputs = 768; i < 12; i++, inputs = 256) {
+    const data = Float32Array.from({ length: 256 * inputs }, () => weights.normal(0, Math.sqrt(2 / inputs)));
+    const weight = builder.initializer(`w${i}`, float32([256, inputs], data));
+    value = builder.emit('Relu', [builder.emit('Gemm', [value, weight], { transB: 1 }, { name: `fc${i}` })], {}, { name: `relu${i}` });
+  }
+  builder.output(value, 'logits');
+  return builder.graph;
+}
+
 const random = new Random(3);
 const x = float32(
   [BATCH, 3, 16, 16],
@@ -56,8 +71,9 @@ const y = int64(
   Array.from({ length: BATCH }, (_, i) => i % 5),
 );
 
-async function trained(graph: Graph, memory: MemoryOptions | undefined) {
+async function trained(graph: Graph, memory: MemoryOptions | undefined, extra: Partial<TrainerOptions> = {}) {
   const trainer = await Trainer.create(runtime, graph, {
+    ...extra,
     batch: BATCH,
     optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
     seed: 11,
@@ -100,6 +116,38 @@ describe('memory: training within a budget', () => {
     const plain = await trained(graph, undefined);
     assertClose(reference.losses, plain.losses, 1e-5);
     assertClose(reference.weights, plain.weights, 1e-4);
+  });
+
+  it('gives the same bits with adversarial noise, gradients accumulated and the weights in the spill', async () => {
+    const graph = network();
+    const pixels = (epsilon: number) => ({ channelAxis: 'first' as const, step: [epsilon], lowest: [-3], highest: [3] });
+    const extra = { accumulate: 2, perturbation: createPerturbation(graph, { method: 'anl', epsilon: 0.3 }, pixels) };
+    const training = buildTrainingGraph(graph, {
+      batch: BATCH,
+      training: true,
+      optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
+      ...extra,
+    });
+    const { program } = lowerGraph(training.graph, { carry: carriedValues(training) });
+    const reference = await trained(graph, { policy: 'liveness', poison: true }, extra);
+    for (const policy of ['offload', 'recompute', 'auto'] as const) {
+      const budget = memoryFloor(program, policy).bytes;
+      assert.deepEqual(await trained(graph, { policy, poison: true, budget }, extra), reference, policy);
+    }
+  });
+
+  it('keeps weights in the spill when they are most of what a step holds', async () => {
+    const graph = manyLayers();
+    const training = buildTrainingGraph(graph, {
+      batch: BATCH,
+      training: true,
+      optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
+    });
+    const { program } = lowerGraph(training.graph, { carry: carriedValues(training) });
+    const pinned = program.storages.reduce((sum, storage) => sum + (storage.pinned ? storage.bytes : 0), 0);
+    const budget = memoryFloor(program, 'auto').bytes;
+    assert.ok(budget < pinned && planMemory(program, 'auto', budget).homes.size > 0, `floor ${budget}, weights and state ${pinned}`);
+    assert.deepEqual(await trained(graph, { budget, poison: true }), await trained(graph, { policy: 'none' }));
   });
 
   it('refuses a budget that cannot be met, with the floor and the layer that sets it', async () => {
