@@ -3,11 +3,12 @@ import type { MemoryPolicy, MemoryReport } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
 import type { PaperResult } from '../../memory/paper/techniques';
 import { MEMORY_POLICIES } from '../../memory/schedule';
+import { deepestNetwork } from '../../server/operations/deepestNetwork';
 import { memoryOfModel } from '../../server/operations/memory';
 import { writeMemory } from '../../server/operations/memoryExport';
 import { paperMemory } from '../../server/operations/paperMemory';
 import { runCommand } from '../io';
-import { type JsonOption, addJson, byteCount, positiveInteger } from '../options';
+import { type JsonOption, addJson, byteCount, positiveInteger, sizeList } from '../options';
 import { formatBytes, formatPercent, formatTable } from '../table';
 
 interface MemoryFlags extends JsonOption {
@@ -16,6 +17,9 @@ interface MemoryFlags extends JsonOption {
   policy: MemoryPolicy;
   optimiser: 'sgd' | 'adam' | 'adamw';
   largestBatch?: boolean;
+  deepest?: boolean;
+  input: number[];
+  classes: number;
   trace?: string;
   paper?: string;
 }
@@ -29,6 +33,9 @@ export function defineMemory(program: Command): void {
     .addOption(new Option('--policy <name>', 'whose timeline is given').choices([...MEMORY_POLICIES]).default('auto'))
     .addOption(new Option('--optimiser <name>', 'update rule, for its state').choices(['sgd', 'adam', 'adamw']).default('sgd'))
     .option('--largest-batch', 'also look for the largest batch that the budget holds')
+    .option('--deepest', 'the deepest network of a family (resnet, wrn in the place of the model) that the budget holds')
+    .option('--input <sizes>', 'channels, height, width of --deepest', sizeList, [3, 32, 32])
+    .option('--classes <count>', 'classes of --deepest', positiveInteger, 10)
     .option('--trace <file>', 'write the timeline for chrome://tracing or Perfetto')
     .option('--paper <network>', "one of SuperNeurons' networks (alexnet, resnet50, resnet101) under the paper's cost model");
   addJson(command).action((model: string | undefined, options: MemoryFlags) =>
@@ -37,11 +44,20 @@ export function defineMemory(program: Command): void {
         throw new SurgeryError('option-invalid', 'Give a model or --paper, and not both');
       if (options.paper !== undefined) return describePaper(options.paper, options.batch);
       if (options.largestBatch && options.budget === undefined) throw new SurgeryError('option-invalid', '--largest-batch needs --budget');
+      if (options.deepest) return describeDeepest(model ?? '', options);
       const report = await memoryOfModel(model ?? '', options);
       if (options.trace !== undefined) await writeMemory(report, 'trace', options.trace);
       return { document: report, text: describe(report) };
     }),
   );
+}
+
+async function describeDeepest(family: string, { budget, ...options }: MemoryFlags) {
+  if (budget === undefined) throw new SurgeryError('option-invalid', '--deepest needs --budget');
+  const document = await deepestNetwork(family, { ...options, budget });
+  const found = document.architecture === undefined ? 'holds no network of this family' : `holds ${document.architecture}`;
+  const more = document.atLeast ? ' and perhaps deeper ones, which were not looked for' : '';
+  return { document, text: `A pool of ${formatBytes(budget)} ${found}${more} at batch ${options.batch}.` };
 }
 
 function describe(report: MemoryReport): string {

@@ -75,7 +75,10 @@ function adviceFor(reports: readonly PolicyReport[], { batch, policy = 'auto' }:
   const own = reports.find((report) => report.policy === policy);
   const least = reports.reduce((a, b) => (a.floorBytes <= b.floorBytes ? a : b));
   const other = least.policy === policy ? '' : `, policy ${least.policy} ${mebibytes(least.floorBytes)}`;
-  const accumulate = largest > 0 ? `; a batch of ${largest} fits, ${Math.ceil(batch / largest)} of which make up ${batch} samples` : '';
+  const accumulate =
+    largest > 0
+      ? `; a batch of ${largest} fits: train --batch ${largest} --accumulate ${Math.ceil(batch / largest)} updates on ${largest * Math.ceil(batch / largest)} samples`
+      : '';
   return `Policy ${policy} needs at least ${mebibytes(own?.floorBytes ?? 0)}, set by layer ${own?.floorLayer ?? ''}${other}${accumulate}`;
 }
 
