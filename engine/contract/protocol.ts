@@ -29,7 +29,7 @@ export interface TrainOptions extends DataOptions {
   readonly batch?: number;
   readonly learningRate?: number;
   readonly optimiser?: 'sgd' | 'adam' | 'adamw';
-  readonly schedule?: 'constant' | 'step' | 'cosine' | 'triangular';
+  readonly schedule?: 'constant' | 'step' | 'cosine' | 'triangular' | 'inverse';
   readonly momentum?: number;
   readonly nesterov?: boolean;
   readonly weightDecay?: number;

@@ -23,11 +23,17 @@ interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   seed: number;
   augment?: boolean;
   resume?: boolean;
+  recipe?: keyof typeof RECIPES;
   layout: Layout;
   accumulate?: number;
   memoryBudget?: number;
   memoryPolicy?: MemoryPolicy;
 }
+
+/** Settings of published experiments, which stand where an option is not given. */
+const RECIPES = {
+  'bt-rnn': { optimiser: 'adam', lr: 1e-4, schedule: 'inverse', batch: 16, weightDecay: 0, epochs: 500 },
+} as const;
 
 export function defineTrain(program: Command): void {
   const command = addDataOptions(program.command('train <model>').description('train or tune a classifier'))
@@ -54,9 +60,15 @@ export function defineTrain(program: Command): void {
     )
     .option('--memory-budget <size>', 'train within a memory pool of this size, such as 512MiB', byteCount)
     .addOption(new Option('--memory-policy <name>', 'how memory is saved (default: auto)').choices([...MEMORY_POLICIES]))
+    .addOption(
+      new Option('--recipe <name>', 'settings of a paper where options are not given: BT-RNN on UCF11').choices(Object.keys(RECIPES)),
+    )
     .option('--resume', 'go on from the checkpoint beside the output');
-  addJson(addNoiseOptions(command)).action((model: string, options: TrainFlags) =>
-    runCommand(options, async (io) => {
+  addJson(addNoiseOptions(command)).action((model: string, given: TrainFlags) =>
+    runCommand(given, async (io) => {
+      const recipe = given.recipe ? RECIPES[given.recipe] : {};
+      const free = Object.entries(recipe).filter(([name]) => command.getOptionValueSource(name) === 'default');
+      const options: TrainFlags = { ...given, ...Object.fromEntries(free) };
       const result = await trainModel(model, { ...options, noise: noiseOptionsOf(options), learningRate: options.lr }, io);
       const rows = result.epochs.map((e) => [String(e.epoch), e.loss.toFixed(4), formatPercent(e.accuracy), `${e.seconds.toFixed(1)} s`]);
       const memory = result.memory ? `\n${describeMemory(result.memory)}` : '';
