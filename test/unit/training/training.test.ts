@@ -117,5 +117,6 @@ describe('training', () => {
     assert.ok(Math.abs(learningRate(triangular, 0, 100) - 1e-3) < 1e-12);
     assert.equal(learningRate({ kind: 'step', rate: 0.1 }, 60, 100).toPrecision(3), '0.0100');
     assert.ok(Math.abs(learningRate({ kind: 'cosine', rate: 0.1 }, 50, 100) - 0.05) < 1e-12);
+    assert.ok(Math.abs(learningRate({ kind: 'inverse', rate: 1e-4, decay: 1.6667e-4 }, 6000, 9000) - 1e-4 / 2.00002) < 1e-12);
   });
 });
