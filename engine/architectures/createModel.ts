@@ -2,6 +2,7 @@ import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { alexnet, mlp, mobilenetV2, smallCnn, vgg16 } from './plainNetworks';
 import { RECURRENT, recurrentClassifier } from './recurrent';
+import { visionTransformer } from './visionTransformer';
 import { IMAGENET_BLOCKS, cifarResnet, imagenetResnet, wideResnet } from './resnet';
 
 export interface ArchitectureOptions {
@@ -23,6 +24,8 @@ export interface ArchitectureOptions {
   readonly gain?: number;
   /** Probability of dropping a feature, and a unit of the last state, while training. */
   readonly dropout?: number;
+  /** Side of the square patches of a vision transformer. */
+  readonly patch?: number;
   readonly seed: number;
 }
 
@@ -32,6 +35,7 @@ const PLAIN: Readonly<Record<string, (options: ArchitectureOptions) => Graph>> =
   'mobilenet-v2': mobilenetV2,
   'small-cnn': smallCnn,
   mlp,
+  'vit-tiny': visionTransformer,
 };
 
 export const ARCHITECTURES = [

@@ -1,12 +1,14 @@
 import type { Graph } from '../graph/graph';
 import { Random } from '../graph/random';
-import { type Tensor, elementCount, float32 } from '../graph/tensor';
+import { type Tensor, elementCount, float32, int64 } from '../graph/tensor';
 import { GraphBuilder } from '../ops/graphBuilder';
 
 export interface ConvOptions {
   readonly kernel?: number;
   readonly stride?: number;
   readonly pad?: number;
+  /** Top, left, bottom, right in place of `pad`. */
+  readonly pads?: readonly number[];
   readonly groups?: number;
   readonly bias?: boolean;
 }
@@ -37,11 +39,11 @@ export class Layers {
   }
 
   conv(x: string, name: string, filters: number, options: ConvOptions = {}): string {
-    const { kernel = 3, stride = 1, pad = Math.floor(kernel / 2), groups = 1, bias = false } = options;
+    const { kernel = 3, stride = 1, pad = Math.floor(kernel / 2), groups = 1, bias = false, pads = [pad, pad, pad, pad] } = options;
     const dims = [filters, this.channels(x) / groups, kernel, kernel];
     const fanIn = elementCount(dims.slice(1));
     const fanOut = (filters * kernel * kernel) / groups;
-    const weight = this.initialisation === 'fan-out' ? this.normal(dims, Math.sqrt(2 / fanOut)) : this.uniform(dims, 1 / Math.sqrt(fanIn));
+    const weight = this.initialisation === 'fan-out' ? this.normals(dims, Math.sqrt(2 / fanOut)) : this.uniform(dims, 1 / Math.sqrt(fanIn));
     const inputs = [x, this.builder.initializer(`${name}.weight`, weight)];
     if (bias)
       inputs.push(
@@ -53,7 +55,7 @@ export class Layers {
     const attributes = {
       kernel_shape: [kernel, kernel],
       strides: [stride, stride],
-      pads: [pad, pad, pad, pad],
+      pads,
       dilations: [1, 1],
       group: groups,
     };
@@ -74,6 +76,32 @@ export class Layers {
     const weight = this.builder.initializer(`${name}.weight`, this.uniform([outputs, inputs], bound));
     const bias = this.builder.initializer(`${name}.bias`, this.uniform([outputs], bound));
     return this.node('Gemm', name, [x, weight, bias], { transB: 1 });
+  }
+
+  /**
+   * Product over the last axis of any rank, [..., F] to [..., outputs], with Glorot's uniform weights as transformers have; they lie as
+   * [F, outputs], as PyTorch's exporter writes them.
+   */
+  dense(x: string, name: string, outputs: number, separator = '.'): string {
+    const inputs = Number(this.builder.typeOf(x).shape?.at(-1));
+    const weight = this.uniform([inputs, outputs], Math.sqrt(6 / (inputs + outputs)));
+    const product = this.node('MatMul', name, [x, this.builder.initializer(`${name}${separator}weight`, weight)]);
+    return this.node('Add', `${name}.biased`, [product, this.builder.initializer(`${name}${separator}bias`, float32([outputs]))]);
+  }
+
+  /** Over the last axis. */
+  layerNorm(x: string, name: string): string {
+    const features = Number(this.builder.typeOf(x).shape?.at(-1));
+    const scale = this.builder.initializer(`${name}.weight`, float32([features], new Float32Array(features).fill(1)));
+    const bias = this.builder.initializer(`${name}.bias`, float32([features]));
+    return this.node('LayerNormalization', name, [x, scale, bias], { axis: -1, epsilon: { float: 1e-6 } });
+  }
+
+  /** Exact, as opset 17 writes it: x (1 + erf(x / sqrt 2)) / 2. */
+  gelu(x: string, name: string): string {
+    const erf = this.node('Erf', `${name}.erf`, [this.node('Div', `${name}.div`, [x, this.scalar(Math.SQRT2)])]);
+    const product = this.node('Mul', `${name}.mul`, [x, this.node('Add', `${name}.add`, [erf, this.scalar(1)])]);
+    return this.node('Mul', name, [product, this.scalar(0.5)]);
   }
 
   relu(x: string, name: string): string {
@@ -124,11 +152,27 @@ export class Layers {
     return this.builder.graph;
   }
 
-  private node(op: string, name: string, inputs: readonly string[], attributes: Parameters<GraphBuilder['emitNamed']>[2] = {}): string {
+  scalar(value: number): string {
+    return this.builder.scalar(value);
+  }
+
+  ints(values: readonly number[]): string {
+    return this.builder.ints(values);
+  }
+
+  index(value: number): string {
+    return this.builder.constant(int64([], [value]));
+  }
+
+  normal(name: string, dims: readonly number[], deviation: number): string {
+    return this.builder.initializer(name, this.normals(dims, deviation));
+  }
+
+  node(op: string, name: string, inputs: readonly string[], attributes: Parameters<GraphBuilder['emitNamed']>[2] = {}): string {
     return this.builder.emitNamed(op, inputs, attributes, [`${name}.out`], { name });
   }
 
-  private normal(dims: readonly number[], deviation: number): Tensor {
+  private normals(dims: readonly number[], deviation: number): Tensor {
     const tensor = float32(dims);
     for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = this.random.normal(0, deviation);
     return tensor;

@@ -1,5 +1,6 @@
 import type { Node } from '../graph/graph';
 import type { ElementType, Tensor } from '../graph/tensor';
+import type { CostTable } from '../ops/costTable';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import type { AttributeInput, EmitOptions, Emitter } from '../ops/opRecord';
 
@@ -9,6 +10,10 @@ export class NamedEmitter implements Emitter {
     protected readonly builder: GraphBuilder,
     private readonly stem: string,
   ) {}
+
+  get costs(): CostTable | undefined {
+    return this.builder.costs;
+  }
 
   emit(
     op: string,

@@ -2,6 +2,7 @@ import { SurgeryError } from '../graph/errors';
 import { type Graph, type NamedValue } from '../graph/graph';
 import { removeUnused } from '../graph/removeUnused';
 import { type Tensor, float32 } from '../graph/tensor';
+import type { CostTable } from '../ops/costTable';
 import { GraphBuilder } from '../ops/graphBuilder';
 import { inferShapes } from '../ops/inferShapes';
 import { parametersOf } from '../ops/parameters';
@@ -32,8 +33,10 @@ export interface TrainingGraphOptions {
   readonly perturbation?: Perturbation;
   /** Parameters p whose |dL/dp * p| of the plain loss, before the update, are outputs too. */
   readonly saliency?: readonly string[];
-  /** Channels of a block where the runtime has blocked kernels (training without perturbation); the plain layout when left out. */
+  /** Channels of a block where the runtime has blocked kernels; the plain layout when left out. */
   readonly block?: number;
+  /** Measured costs of formulations; built-in rules when left out. */
+  readonly costs?: CostTable;
 }
 
 /** One training step as a graph of ordinary operators. Every input that is not listed here is a constant inside. */
@@ -69,7 +72,7 @@ export interface TrainingGraph {
 export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions): TrainingGraph {
   const source = convertToTrainingOpset(network);
   const parameters = options.parameters ?? parametersOf(source);
-  const plain = new GraphBuilder(`${network.name}/training`, TRAINING_OPSET);
+  const plain = new GraphBuilder(`${network.name}/training`, TRAINING_OPSET, options.costs);
   const inputs = classifierInputs(source);
   const x = addInput(plain, inputs.x, options.batch);
   if (inputs.lengths) plain.input(inputs.lengths.name, [options.batch], inputs.lengths.type);

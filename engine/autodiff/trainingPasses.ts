@@ -4,7 +4,7 @@ import { elementCount } from '../graph/tensor';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import { inferShapes } from '../ops/inferShapes';
 import { type ExpandedRules, type ForwardNode, appendBackward, dependentsOf } from './backward';
-import { blockedForward } from './blocked/blockedForward';
+import { type BlockedForward, type BlockedForwardOptions, BlockedPass, blockedForward } from './blocked/blockedForward';
 import type { Encoding } from './encoding';
 import { ForwardPass } from './forwardPass';
 import { type Loss, logitsOf, meanSquaredError, softmaxCrossEntropy } from './loss';
@@ -23,7 +23,7 @@ export interface PassesOptions {
   readonly training: boolean;
   readonly loss?: 'cross-entropy' | 'squared';
   readonly perturbation?: Perturbation;
-  /** Channels of a block, for training without perturbation; the plain layout when left out. */
+  /** Channels of a block; the plain layout when left out. */
   readonly block?: number;
 }
 
@@ -45,7 +45,8 @@ export class TrainingPasses {
   private nodes: readonly ForwardNode[] = [];
   /** Inputs that lie in another form than the file's. */
   encodings: ReadonlyMap<string, Encoding> = new Map();
-  private renamed = (value: string): string => value;
+  /** The change of layout, if there was one. */
+  private pass: BlockedForward | undefined;
 
   /** @param wrt what the gradients will be taken of, besides the sites of a perturbation */
   constructor(
@@ -69,24 +70,63 @@ export class TrainingPasses {
     const shared = this.forwardState();
     if (!perturbation.needsCleanGradients) return this.run(new ForwardPass(shared, { perturb: this.perturbWith(perturbation, new Map()) }));
     const clean = new ForwardPass(shared);
-    const { logits, gradient } = this.run(clean);
+    this.feed(clean);
     const values = perturbation.sites.map((site) => site.value);
+    const options = this.layoutOptions([clean.nameOf(this.logits)], values);
+    if (options && new BlockedPass(this.builder, clean.nodes, options).hasConvolutions) return this.twoBlockedPasses(perturbation, clean);
+    const { logits, gradient } = this.finish(clean);
     const gradients = appendBackward(this.builder, clean.nodes, new Map([[logits, gradient]]), values, this.rules);
     return this.run(new ForwardPass(shared, { prefix: 'perturbed/', earlier: clean, perturb: this.perturbWith(perturbation, gradients) }));
   }
 
+  /** Both passes in the blocked layout: the second is written down before the gradients are there that it takes. */
+  private twoBlockedPasses(perturbation: Perturbation, clean: ForwardPass): Loss & { readonly logits: string } {
+    const plain = this.builder;
+    const given = new Map(
+      perturbation.sites.map(({ value, layer }) => [value, plain.declare(`noise/${layer}/clean_gradient`, plain.shape(value))]),
+    );
+    const perturb = this.perturbWith(perturbation, given);
+    const second = new ForwardPass(this.forwardState(), { prefix: 'perturbed/', earlier: clean, perturb });
+    this.feed(second);
+    const [cleanLogits, logits] = [clean.nameOf(this.logits), second.nameOf(this.logits)];
+    const first = new Set(clean.nodes);
+    const rest = second.nodes.filter((node) => !first.has(node));
+    const options = this.layoutOptions([cleanLogits, logits], [...given.keys()], [...clean.nodes, ...rest]) as BlockedForwardOptions;
+    const pass = new BlockedPass(plain, [...clean.nodes, ...rest], options);
+    this.adopt(pass);
+    pass.emit(clean.nodes);
+    const { gradient } = softmaxCrossEntropy(pass.builder, pass.plainValue(cleanLogits), pass.plainValue(this.batch.y));
+    const names = [...given.keys()].map((value) => pass.gradientName(value));
+    const gradients = appendBackward(pass.builder, pass.nodes, new Map([[cleanLogits, gradient]]), names, this.rules);
+    for (const { value, layer } of perturbation.sites) {
+      const found = gradients.get(pass.gradientName(value));
+      if (found === undefined) throw independent(layer);
+      pass.give(given.get(value) ?? '', pass.plainGradient(value, found));
+    }
+    pass.emit(rest);
+    pass.finish();
+    return { ...softmaxCrossEntropy(pass.builder, logits, this.batch.y), logits };
+  }
+
   /** Gradients of what they are wanted of; the perturbation sees those of the values it perturbed. */
   backward(seeds: ReadonlyMap<string, string>): Map<string, string> {
-    const observed = this.perturbation?.observe ? [...this.perturbed.keys()] : [];
-    const gradients = appendBackward(this.builder, this.nodes, seeds, [...this.wrt, ...observed], this.rules);
+    const nameOf = (value: string): string => this.pass?.gradientName(value) ?? value;
+    const gradients = appendBackward(this.builder, this.nodes, seeds, [...this.wrt, ...this.observed().map(nameOf)], this.rules);
     for (const [value, context] of this.perturbed) {
-      const gradient = gradients.get(value);
-      if (gradient !== undefined) this.perturbation?.observe?.(context, gradient);
-      gradients.delete(value);
+      const gradient = gradients.get(nameOf(value));
+      const emitter = new NamedEmitter(this.builder, `noise/${context.site.layer}`);
+      if (gradient !== undefined)
+        this.perturbation?.observe?.({ ...context, emitter }, this.pass?.plainGradient(value, gradient) ?? gradient);
+      gradients.delete(nameOf(value));
     }
     for (const slot of this.state) this.builder.output(slot.output);
     for (const value of this.reports.values()) this.builder.output(value);
     return gradients;
+  }
+
+  /** Values whose gradients the perturbation wants to see. */
+  private observed(): string[] {
+    return this.perturbation?.observe ? [...this.perturbed.keys()] : [];
   }
 
   private forwardState() {
@@ -95,30 +135,43 @@ export class TrainingPasses {
   }
 
   private run(pass: ForwardPass): Loss & { readonly logits: string } {
+    this.feed(pass);
+    return this.finish(pass);
+  }
+
+  private feed(pass: ForwardPass): void {
     pass.start(this.batch.x);
     for (const node of this.source.nodes) pass.add(node);
-    const logits = pass.nameOf(this.logits);
     this.nodes = pass.nodes;
-    if (this.options.training && !this.perturbation) this.layOut(logits);
+  }
+
+  private finish(pass: ForwardPass): Loss & { readonly logits: string } {
+    const logits = pass.nameOf(this.logits);
+    const options = this.perturbation?.needsCleanGradients ? undefined : this.layoutOptions([logits], this.observed());
+    const blocked = options && blockedForward(this.builder, this.nodes, options);
+    if (blocked) this.adopt(blocked);
     const loss = this.options.loss === 'squared' ? meanSquaredError : softmaxCrossEntropy;
     return { ...loss(this.builder, logits, this.batch.y), logits };
   }
 
-  private layOut(logits: string): void {
+  /** How the nodes are laid out in blocks; undefined where they are not. */
+  private layoutOptions(kept: readonly string[], observed: readonly string[], nodes = this.nodes): BlockedForwardOptions | undefined {
     const { block = 1 } = this.options;
-    if (block <= 1) return;
-    const wanted = dependentsOf(this.nodes, this.wrt);
-    const pass = blockedForward(this.builder, this.nodes, { block, wanted, kept: new Set([logits]), rules: this.rules });
-    if (!pass) return;
+    if (block <= 1) return undefined;
+    const wanted = dependentsOf(nodes, [...this.wrt, ...observed]);
+    return { block, wanted, kept: new Set(kept), observed: new Set(observed), rules: this.rules };
+  }
+
+  private adopt(pass: BlockedForward): void {
     this.builder = pass.builder;
     this.nodes = pass.nodes;
     this.encodings = pass.encodings;
-    this.renamed = (value) => pass.renamed(value);
+    this.pass = pass;
   }
 
   /** New running statistics by initializer. */
   statistics(): Map<string, string> {
-    return followStatistics(this.builder, this.norms, this.renamed);
+    return followStatistics(this.builder, this.norms, (value) => this.pass?.renamed(value) ?? value);
   }
 
   private perturbWith(perturbation: Perturbation, cleanGradients: ReadonlyMap<string, string>) {
@@ -136,8 +189,7 @@ export class TrainingPasses {
   private contextOf(site: Site, value: string, cleanGradient: string | undefined): SiteContext {
     const { builder, state } = this;
     const named = (name: string): string => `noise/${site.layer}/${name}`;
-    if (this.perturbation?.needsCleanGradients && cleanGradient === undefined)
-      throw new SurgeryError('option-invalid', `Layer ${site.layer} cannot take noise: the loss does not depend on its output`);
+    if (this.perturbation?.needsCleanGradients && cleanGradient === undefined) throw independent(site.layer);
     return {
       emitter: new NamedEmitter(builder, `noise/${site.layer}`),
       site,
@@ -152,11 +204,14 @@ export class TrainingPasses {
       },
       state: (name, dims) => builder.input(`state/${named(name)}`, dims),
       stateOf: (name) => `state/${named(name)}`,
-      setState: (name, output) => void state.push({ input: `state/${named(name)}`, output, dims: builder.shape(output) }),
+      setState: (name, output) => void state.push({ input: `state/${named(name)}`, output, dims: this.builder.shape(output) }),
       report: (output) => void this.reports.set(site.layer, output),
     };
   }
 }
+
+const independent = (layer: string): SurgeryError =>
+  new SurgeryError('option-invalid', `Layer ${layer} cannot take noise: the loss does not depend on its output`);
 
 function classesOf(source: Graph, logits: string): number {
   const shape = inferShapes(source).types.get(logits)?.shape?.slice(1);

@@ -6,6 +6,7 @@ import { answerProbe } from '../server/operations/probeDevice';
 import { calibrated } from '../server/operations/calibration';
 import { chooseDevice } from '../server/operations/runtime';
 import { defineApply } from './commands/apply';
+import { defineCalibrate } from './commands/calibrate';
 import { defineCompare } from './commands/compare';
 import { defineConvert } from './commands/convert';
 import { defineCreate } from './commands/create';
@@ -22,7 +23,7 @@ import { defineTickTock } from './commands/tickTock';
 import { defineTrain } from './commands/train';
 
 const USAGE = 2;
-const COMPUTE_NOTHING = new Set(['inspect', 'create', 'devices', 'tick-tock-config']);
+const COMPUTE_NOTHING = new Set(['calibrate', 'inspect', 'create', 'devices', 'tick-tock-config']);
 
 async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('scalpel')
@@ -46,6 +47,7 @@ async function main(argv: readonly string[]): Promise<void> {
     defineGradients,
     defineDevices,
     defineMemory,
+    defineCalibrate,
   ])
     define(program);
   for (const command of program.commands) command.exitOverride();

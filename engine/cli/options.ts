@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseBytes } from '../contract/format';
+import type { RoundTo } from '../contract/protocol';
 import { SurgeryError } from '../graph/errors';
 
 /** Parsers turn text into values or say in one line what is wrong with it. */
@@ -88,7 +89,7 @@ export interface BudgetFlags {
   params?: number;
   filters?: number;
   latency?: number;
-  roundTo?: number;
+  roundTo?: RoundTo;
   lock?: string[];
 }
 
@@ -99,7 +100,7 @@ export function addBudgetOptions(command: Command): Command {
     .option('--params <fraction>', 'keep this fraction of the parameters', fraction)
     .option('--filters <count>', 'keep this many filters', positiveInteger)
     .option('--latency <ms>', 'get down to this median time of one sample, measured here', positive)
-    .option('--round-to <count>', 'keep channel counts at multiples of this', positiveInteger)
+    .option('--round-to <count>', 'keep channel counts at multiples of this, or auto: of what the kernels here like', roundTo)
     .option('--lock <layer...>', 'layers or groups that lose nothing');
 }
 
@@ -107,5 +108,7 @@ export function checkBudget({ flops, params, filters, latency }: BudgetFlags): v
   if ([flops, params, filters, latency].filter((b) => b !== undefined).length !== 1)
     throw new SurgeryError('option-invalid', 'Give exactly one of --flops, --params, --filters and --latency');
 }
+
+const roundTo = (text: string): RoundTo => (text === 'auto' ? text : positiveInteger(text));
 
 export const addJson = (command: Command): Command => command.option('--json', 'print one JSON document on stdout and nothing else');

@@ -21,9 +21,12 @@ export function formatCard({ before, after, maskedDifference }: { before: Measur
     ['latency', latency(before), latency(after), formatPercent(after.latencyMs / before.latencyMs)],
     ['accuracy', percent(before.accuracy), percent(after.accuracy), ''],
   ];
+  const realised =
+    after.reductionRealised === undefined ? [] : [`${formatPercent(after.reductionRealised)} of the reduction in MACs became time.`];
   const why = after.latencyNote === undefined ? [] : [after.latencyNote];
   return [
     formatTable(['', 'before', 'after', 'kept'], rows),
+    ...realised,
     ...why,
     `Pruned and masked network differ by ${maskedDifference.toExponential(1)} (relative).`,
   ].join('\n');

@@ -75,6 +75,8 @@ export interface Measured {
   readonly activationBytes?: number;
   /** Most bytes of activations alive at once for one sample. */
   readonly peakActivationBytes?: number;
+  /** Fraction of the reduction in MACs that became time, after surgery: 1 where latency fell as much as the MACs. */
+  readonly reductionRealised?: number;
   /** Why latency did not follow the MACs, where it did not. */
   readonly latencyNote?: string;
   readonly accuracy?: number;

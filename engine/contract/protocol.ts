@@ -1,6 +1,7 @@
 import type { DeviceReport } from './devices';
 import type { MemoryPolicy, MemoryRequests, StepMemory } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
+import type { KernelRequests } from './kernels';
 import type { DecompositionEvents, DecompositionRequests } from './decomposition';
 import type { NoiseMagnitudes, NoiseOptions, NoiseRequests } from './noise';
 import type { SurgeryPlan } from './plan';
@@ -63,9 +64,12 @@ export interface PruneBudget {
   readonly latency?: number;
 }
 
+/** Multiple that channel counts are kept at; 'auto' takes the one that the kernels of this machine like. */
+export type RoundTo = number | 'auto';
+
 /** What holds while channels are picked. */
 export interface PruneLimits {
-  readonly roundTo?: number;
+  readonly roundTo?: RoundTo;
   /** Fractions of its channels that every group keeps at least (0.1 when left out) and at most. */
   readonly minimumKept?: number;
   readonly maximumKept?: number;
@@ -76,7 +80,8 @@ export interface PruneLimits {
 }
 
 /** Requests: the answer comes when the work is done. Long ones report progress under the job id given. */
-export interface EngineRequests extends DecompositionRequests, NoiseRequests, RobustnessRequests, PruningRequests, MemoryRequests {
+export interface EngineRequests
+  extends DecompositionRequests, KernelRequests, NoiseRequests, RobustnessRequests, PruningRequests, MemoryRequests {
   'engine/info': { params: Record<string, never>; result: EngineInfo };
   /** Summary of a file, or of a file with a plan applied. */
   'model/inspect': { params: { path: string; plan?: SurgeryPlan }; result: ModelSummary };

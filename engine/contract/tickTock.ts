@@ -1,6 +1,6 @@
 import type { Measured } from './models';
 import type { NoiseOptions } from './noise';
-import type { DataOptions, PruneBudget } from './protocol';
+import type { DataOptions, PruneBudget, RoundTo } from './protocol';
 import type { SurgeryPlan } from './plan';
 import type { GroupRequests } from './pruning';
 
@@ -37,7 +37,7 @@ export interface TickTockOptions extends DataOptions, PruneBudget {
   readonly locked?: readonly string[];
   /** Noise whenever the network trains. */
   readonly noise?: NoiseOptions;
-  readonly roundTo?: number;
+  readonly roundTo?: RoundTo;
   /** Folder that takes the network of every point. */
   readonly snapshots?: string;
   /** Files that take the plan, and the weights as safetensors under the names they have. */

@@ -1,9 +1,10 @@
 import { intOf } from '../graph/graph';
 import { elementCount } from '../graph/tensor';
+import type { ConvShape, Job } from './costTable';
 import type { GradientContext } from './opRecord';
 import { type Window, resolveWindow, windowAttributes } from './shapeHelpers';
 
-interface ConvSizes extends Window {
+export interface ConvSizes extends Window {
   readonly groups: number;
   readonly batch: number;
   readonly channels: number;
@@ -18,8 +19,8 @@ export function convGradient(context: GradientContext): (string | undefined)[] {
   if (!g) return [];
   const sizes = sizesOf(context);
   return [
-    context.wants(0) ? inputGradient(context, g, sizes) : undefined,
-    context.wants(1) ? weightGradient(context, g, sizes) : undefined,
+    context.wants(0) ? chosen(context, 'input-gradient', sizes, INPUT_GRADIENT_FORMS).emit(context, g, sizes) : undefined,
+    context.wants(1) ? chosen(context, 'weight-gradient', sizes, WEIGHT_GRADIENT_FORMS).emit(context, g, sizes) : undefined,
     context.wants(2) ? context.emit('ReduceSum', [g, context.ints([0, ...sizes.kernel.map((_, i) => i + 2)])], { keepdims: 0 }) : undefined,
   ];
 }
@@ -39,26 +40,63 @@ function sizesOf(context: GradientContext): ConvSizes {
   };
 }
 
-/** Stride 1: a convolution with the flipped, transposed weight; it is faster than ConvTranspose. Otherwise ConvTranspose. */
-function inputGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
-  const { kernel, strides, dilations, pads, groups, input, output } = sizes;
-  const rank = kernel.length;
-  const extent = kernel.map((k, i) => (k - 1) * (dilations[i] ?? 1));
-  const flipped = [...extent.map((e, i) => e - (pads[i] ?? 0)), ...extent.map((e, i) => e - (pads[i + rank] ?? 0))];
-  if (strides.every((s) => s === 1) && flipped.every((p) => p >= 0))
-    return context.emit('Conv', [g, flippedWeight(context, sizes)], { kernel_shape: kernel, pads: flipped, dilations, group: groups });
-  const outputPadding = input.map(
-    (size, i) => size - (((output[i] ?? 1) - 1) * (strides[i] ?? 1) - (pads[i] ?? 0) - (pads[i + rank] ?? 0) + (extent[i] ?? 0) + 1),
-  );
-  return context.emit('ConvTranspose', [g, context.input(1)], {
-    kernel_shape: kernel,
-    strides,
-    dilations,
-    pads,
-    group: groups,
-    output_padding: outputPadding,
-  });
+/** One way to compute a gradient of a convolution; `applies` says for which. */
+export interface ConvFormulation {
+  readonly name: string;
+  applies(sizes: ConvSizes): boolean;
+  emit(context: GradientContext, g: string, sizes: ConvSizes): string;
 }
+
+/** The formulation that was measured to be fastest for such a shape, or else the first of the built-in order that applies. */
+function chosen(context: GradientContext, job: Job, sizes: ConvSizes, forms: readonly ConvFormulation[]): ConvFormulation {
+  const able = forms.filter((form) => form.applies(sizes));
+  const name = context.costs?.fastest(
+    job,
+    shapeOf(sizes),
+    able.map((form) => form.name),
+  );
+  return able.find((form) => form.name === name) ?? (able[0] as ConvFormulation);
+}
+
+const shapeOf = ({ strides, ...sizes }: ConvSizes): ConvShape => ({ ...sizes, stride: Math.max(...strides) });
+
+/** Borders of the convolution that gives the input's gradient under stride 1. */
+function flippedPads({ kernel, dilations, pads }: ConvSizes): number[] {
+  const extent = kernel.map((k, i) => (k - 1) * (dilations[i] ?? 1));
+  return [...extent.map((e, i) => e - (pads[i] ?? 0)), ...extent.map((e, i) => e - (pads[i + kernel.length] ?? 0))];
+}
+
+/** In the built-in order: with stride 1 the convolution is faster than ConvTranspose. */
+export const INPUT_GRADIENT_FORMS: readonly ConvFormulation[] = [
+  {
+    name: 'flipped-convolution',
+    applies: (sizes) => sizes.strides.every((s) => s === 1) && flippedPads(sizes).every((p) => p >= 0),
+    emit(context, g, sizes) {
+      const { kernel, dilations, groups } = sizes;
+      const attributes = { kernel_shape: kernel, pads: flippedPads(sizes), dilations, group: groups };
+      return context.emit('Conv', [g, flippedWeight(context, sizes)], attributes);
+    },
+  },
+  {
+    name: 'transposed-convolution',
+    applies: () => true,
+    emit(context, g, { kernel, strides, dilations, pads, groups, input, output }) {
+      const rank = kernel.length;
+      const extent = kernel.map((k, i) => (k - 1) * (dilations[i] ?? 1));
+      const outputPadding = input.map(
+        (size, i) => size - (((output[i] ?? 1) - 1) * (strides[i] ?? 1) - (pads[i] ?? 0) - (pads[i + rank] ?? 0) + (extent[i] ?? 0) + 1),
+      );
+      return context.emit('ConvTranspose', [g, context.input(1)], {
+        kernel_shape: kernel,
+        strides,
+        dilations,
+        pads,
+        group: groups,
+        output_padding: outputPadding,
+      });
+    },
+  },
+];
 
 /** [K, C/g, k...] to [C, K/g, reversed k...]. A product with the reversal matrix is exact and four times faster than Gather along the last axis. */
 function flippedWeight(context: GradientContext, { kernel, groups, channels, filters }: ConvSizes): string {
@@ -70,16 +108,6 @@ function flippedWeight(context: GradientContext, { kernel, groups, channels, fil
   const reversal = Float32Array.from({ length: taps * taps }, (_, i) => (Math.floor(i / taps) + (i % taps) === taps - 1 ? 1 : 0));
   const rows = context.emit('Reshape', [swapped, context.ints([-1, taps])]);
   return context.emit('Reshape', [context.emit('MatMul', [rows, context.floats([taps, taps], reversal)]), shape]);
-}
-
-function weightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
-  const plane = sizes.kernel.length === 2 && sizes.groups === 1;
-  if (plane && sizes.pads.every((p) => p >= 0)) {
-    if (elementCount(sizes.kernel) === 1) return pointwiseWeightGradient(context, g, sizes);
-    if ([...sizes.strides, ...sizes.dilations].every((s) => s === 1)) return shiftedWeightGradient(context, g, sizes);
-    return patchWeightGradient(context, g, sizes);
-  }
-  return swappedWeightGradient(context, g, sizes);
 }
 
 /** 1x1: dW = sum over samples of G X^T over positions. */
@@ -116,28 +144,41 @@ function patchWeightGradient(context: GradientContext, g: string, sizes: ConvSiz
  * (reference measurements: 10.8 ms against 23.0 ms for patches at batch 128, 16 channels, 32x32).
  */
 function shiftedWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
-  const { batch, channels, filters, kernel, output, input, pads } = sizes;
+  const { batch, channels, filters, kernel, output } = sizes;
   const [rows = 1, columns = 1] = kernel;
-  const height = (input[0] ?? 1) + (pads[0] ?? 0) + (pads[2] ?? 0);
   const [outHeight = 1, outWidth = 1] = output;
-  const length = height * outWidth;
-  const merged = rows * columns * filters * channels > (rows * filters + columns * channels) * length;
-  const padded = paddedInput(context, sizes, merged);
-  const shifts = Array.from({ length: columns }, (_, j) => slice(context, padded, [3], [j], [j + outWidth], [1]));
-  const xs = context.emit('Concat', shifts, { axis: merged ? 1 : 2 });
-  if (!merged) {
-    const gs = shiftedRows(context, context.emit('Reshape', [g, context.ints([batch, filters, outHeight * outWidth])]), rows, outWidth);
-    const flatG = context.emit('Reshape', [gs, context.ints([batch, filters * rows, length])]);
-    const product = batchedOuter(context, flatG, context.emit('Reshape', [xs, context.ints([batch, columns * channels, length])]));
-    return tapsLast(context, product, sizes);
-  }
+  const length = shiftedLength(sizes);
+  const xs = columnShifts(context, sizes, false);
+  const gs = shiftedRows(context, context.emit('Reshape', [g, context.ints([batch, filters, outHeight * outWidth])]), rows, outWidth);
+  const flatG = context.emit('Reshape', [gs, context.ints([batch, filters * rows, length])]);
+  const product = batchedOuter(context, flatG, context.emit('Reshape', [xs, context.ints([batch, columns * channels, length])]));
+  return tapsLast(context, product, sizes);
+}
+
+/** The same with the samples behind one another, as one product. */
+function mergedWeightGradient(context: GradientContext, g: string, sizes: ConvSizes): string {
+  const { batch, channels, filters, kernel, output } = sizes;
+  const [rows = 1, columns = 1] = kernel;
+  const [outHeight = 1, outWidth = 1] = output;
+  const length = shiftedLength(sizes);
   const swapped = context.emit('Transpose', [g], { perm: [1, 0, 2, 3] });
   const samples = context.emit('Reshape', [swapped, context.ints([filters, batch, outHeight * outWidth])]);
   const stacked = context.emit('Concat', rowShifts(context, samples, rows, outWidth), { axis: 1 });
   const flatG = context.emit('Reshape', [stacked, context.ints([rows * filters, batch * length])]);
-  const flatX = context.emit('Reshape', [xs, context.ints([columns * channels, batch * length])]);
+  const flatX = context.emit('Reshape', [columnShifts(context, sizes, true), context.ints([columns * channels, batch * length])]);
   const product = context.emit('FusedMatMul', [flatG, flatX], { transB: 1 }, { domain: 'com.microsoft' });
   return tapsLast(context, product, sizes);
+}
+
+const shiftedLength = ({ input, pads, output }: ConvSizes): number =>
+  ((input[0] ?? 1) + (pads[0] ?? 0) + (pads[2] ?? 0)) * (output[1] ?? 1);
+
+/** The padded input once for every kernel column, side by side. */
+function columnShifts(context: GradientContext, sizes: ConvSizes, merged: boolean): string {
+  const width = sizes.output[1] ?? 1;
+  const padded = paddedInput(context, sizes, merged);
+  const shifts = Array.from({ length: sizes.kernel[1] ?? 1 }, (_, j) => slice(context, padded, [3], [j], [j + width], [1]));
+  return context.emit('Concat', shifts, { axis: merged ? 1 : 2 });
 }
 
 /** [K, rows, C, columns] to [K, C, rows, columns]. */
@@ -234,3 +275,29 @@ function swappedWeightGradient(context: GradientContext, g: string, sizes: ConvS
       );
   return context.emit('Transpose', [cut], { perm: [1, 0, ...Array.from({ length: rank }, (_, i) => i + 2)] });
 }
+
+const isPlane = ({ kernel, groups, pads }: ConvSizes): boolean => kernel.length === 2 && groups === 1 && pads.every((p) => p >= 0);
+const isUnit = ({ strides, dilations }: ConvSizes): boolean => [...strides, ...dilations].every((s) => s === 1);
+
+/** Whether one product over all samples moves less memory than one for each sample and a sum. */
+function mergingPays(sizes: ConvSizes): boolean {
+  const [rows = 1, columns = 1] = sizes.kernel;
+  const { filters, channels } = sizes;
+  return rows * columns * filters * channels > (rows * filters + columns * channels) * shiftedLength(sizes);
+}
+
+const merged: ConvFormulation = {
+  name: 'merged-shifts',
+  applies: (sizes) => isPlane(sizes) && isUnit(sizes) && elementCount(sizes.kernel) > 1,
+  emit: mergedWeightGradient,
+};
+
+/** In the built-in order; merged shifts stand twice, first for the shapes in which they were the fastest. */
+export const WEIGHT_GRADIENT_FORMS: readonly ConvFormulation[] = [
+  { name: 'pointwise', applies: (sizes) => isPlane(sizes) && elementCount(sizes.kernel) === 1, emit: pointwiseWeightGradient },
+  { ...merged, applies: (sizes) => merged.applies(sizes) && mergingPays(sizes) },
+  { name: 'shifts', applies: (sizes) => merged.applies(sizes), emit: shiftedWeightGradient },
+  merged,
+  { name: 'patches', applies: (sizes) => isPlane(sizes) && elementCount(sizes.kernel) > 1, emit: patchWeightGradient },
+  { name: 'swapped', applies: () => true, emit: swappedWeightGradient },
+];

@@ -3,6 +3,7 @@ import { type Shape, isStatic } from '../graph/dims';
 import type { AttributeValue, Graph, NamedValue, Node, ValueType } from '../graph/graph';
 import { newGraph } from '../graph/graph';
 import { type ElementType, type Tensor, bytesOf, float32, int64 } from '../graph/tensor';
+import type { CostTable } from './costTable';
 import { inferNode } from './inferShapes';
 import type { AttributeInput, EmitOptions, Emitter, KnownValue } from './opRecord';
 
@@ -17,7 +18,11 @@ export class GraphBuilder implements Emitter {
   private readonly reserved = new Set<string>();
   private counter = 0;
 
-  constructor(name: string, opset = 17) {
+  constructor(
+    name: string,
+    opset = 17,
+    readonly costs?: CostTable,
+  ) {
     this.graph = newGraph(name, opset);
   }
 
@@ -30,6 +35,12 @@ export class GraphBuilder implements Emitter {
   initializer(name: string, tensor: Tensor): string {
     this.graph.initializers.set(name, tensor);
     this.types.set(name, { type: tensor.type, shape: tensor.dims });
+    return name;
+  }
+
+  /** A value that nothing in this graph makes: a graph that takes the nodes over has it. */
+  declare(name: string, dims: readonly number[]): string {
+    this.types.set(name, { type: 'float32', shape: dims });
     return name;
   }
 

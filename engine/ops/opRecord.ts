@@ -1,6 +1,7 @@
 import type { Dim, Shape } from '../graph/dims';
 import type { Graph, Node, ValueType } from '../graph/graph';
 import type { ElementType, Tensor } from '../graph/tensor';
+import type { CostTable } from './costTable';
 
 /** Declares that a facet of an operator does not exist, and why; the reason is shown to users. */
 export interface Unsupported {
@@ -67,6 +68,8 @@ export interface Emitter {
   producer(value: string): Node | undefined;
   /** Elements of a value if it is a constant or initializer that does not train. */
   constantOf(value: string): Tensor | undefined;
+  /** Measured costs that formulations are chosen by; built-in rules when left out. */
+  readonly costs?: CostTable;
 }
 
 export type AttributeInput =

@@ -27,9 +27,12 @@ const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div']);
 /** Operators that only rename or rearrange a weight before it is used. */
 const PASSES_WEIGHT = new Set(['Transpose', 'Reshape', 'Identity', 'Squeeze', 'Unsqueeze', 'Cast']);
 
+/** Learned tables of transformers by the names that torchvision, timm and Hugging Face give them; others are constant. */
+const LEARNED_TABLE = /(^|[._/])(class_token|cls_token|dist_token|mask_token|pos_embed|pos_embedding|position_embeddings?)$/;
+
 /**
- * Initializers that training changes, in file order: floating-point tensors at weight positions. Running statistics of
- * batch norm, shapes, scalars and constant tables are not parameters, as in PyTorch's count.
+ * Initializers that training changes, in file order: floating-point tensors at weight positions, and learned tables. Running
+ * statistics of batch norm, shapes, scalars and constant tables are not parameters, as in PyTorch's count.
  */
 export function parametersOf(graph: Graph): string[] {
   const trained = new Set<string>();
@@ -37,6 +40,7 @@ export function parametersOf(graph: Graph): string[] {
   const weightLike = new Set<string>();
   for (const node of [...graph.nodes].reverse())
     node.inputs.forEach((name, i) => {
+      if (LEARNED_TABLE.test(name) && isFloat(graph.initializers.get(name))) trained.add(name);
       if (!name || !(isWeightPosition(node, i) || (i === 0 && passes(node, weightLike)))) return;
       weightLike.add(name);
       const tensor = graph.initializers.get(name);
@@ -50,9 +54,10 @@ const passes = (node: Node, weightLike: ReadonlySet<string>): boolean =>
 
 const isWeightPosition = (node: Node, i: number): boolean => (WEIGHT_INPUTS[node.op]?.includes(i) ?? false) || ELEMENTWISE.has(node.op);
 
+const isFloat = (tensor: Tensor | undefined): boolean => ['float32', 'float64', 'float16', 'bfloat16'].includes(tensor?.type ?? '');
+
 const isTrainable = (node: Node, tensor: Tensor, graph: Graph, producers: ReadonlyMap<string, Node>): boolean =>
-  (tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16' || tensor.type === 'bfloat16') &&
-  (!ELEMENTWISE.has(node.op) || isVector(tensor, node, graph, producers));
+  isFloat(tensor) && (!ELEMENTWISE.has(node.op) || isVector(tensor, node, graph, producers));
 
 /** A vector, or one element behind a layer of one filter: what a cut to a single channel leaves of a bias. Other single elements are constants. */
 function isVector({ dims }: Tensor, node: Node, graph: Graph, producers: ReadonlyMap<string, Node>): boolean {

@@ -4,6 +4,7 @@ import { SurgeryError } from '../graph/errors';
 import { type Node, consumersOf } from '../graph/graph';
 import { Random } from '../graph/random';
 import { type Tensor, elementCount } from '../graph/tensor';
+import { blockSize, measuredCosts } from '../runtime/layout';
 import type { Runtime } from '../runtime/runtime';
 import type { Batch } from '../training/evaluate';
 import { type ChannelGroup, type PrunableNetwork, findChannelGroups } from './channelGroups';
@@ -40,7 +41,8 @@ export async function gateTaylorScores(
 ): Promise<{ groups: GroupScores[]; loss: number; batches: number }> {
   const gated = insertGates(network, true);
   const names = [...new Set([...gated.gates.values()].flat().map((gate) => gate.name))];
-  const training = buildTrainingGraph(gated.graph, { batch: options.batch, training: false, parameters: names });
+  const kernels = { block: await blockSize(runtime), costs: measuredCosts(runtime) };
+  const training = buildTrainingGraph(gated.graph, { batch: options.batch, training: false, parameters: names, ...kernels });
   const program = await runtime.compile(training.graph, { threads: options.threads });
   const phi = new Map(names.map((name) => [name, gated.graph.initializers.get(name) as Tensor]));
   const sums = new Map([...phi].map(([name, { data }]) => [name, newSums(data.length)]));

@@ -1,4 +1,5 @@
 import { SurgeryError } from '../graph/errors';
+import { CostTable } from '../ops/costTable';
 import type { Runtime } from './runtime';
 
 /** Layout of activations in training: blocked where its kernels work and the plain one otherwise, always the plain one, or blocked or an error. */
@@ -32,4 +33,10 @@ export async function blockSize(
     log(`The plain layout is used for training: ${reason}`);
   }
   return 1;
+}
+
+/** Measured costs of formulations, where this machine was calibrated. */
+export function measuredCosts(runtime: Runtime, device = 'cpu'): CostTable | undefined {
+  const measured = device === 'cpu' ? runtime.kernelCosts?.() : undefined;
+  return measured && new CostTable(measured.formulations);
 }

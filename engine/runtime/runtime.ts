@@ -1,5 +1,7 @@
 import type { Graph } from '../graph/graph';
 import type { Tensor } from '../graph/tensor';
+import type { ChannelCosts } from '../ops/channelCosts';
+import type { CostEntry } from '../ops/costTable';
 import type { MemoryPolicy } from '../contract/memory';
 import type { Schedule } from '../memory/schedule';
 
@@ -27,7 +29,7 @@ export interface CompileOptions {
   readonly log?: (message: string) => void;
   /** `id` of one of the runtime's devices; 'cpu' by default. */
   readonly device?: string;
-  /** Graph optimisations of the backend; 'all' by default. */
+  /** Graph optimisations of the backend; 'all' by default, 'none' for graphs in blocked layout. */
   readonly optimisation?: 'none' | 'basic' | 'extended' | 'all';
   /**
    * Outputs that become an input of the next run, as input by output (weights, state of an optimiser). A program that has `resident` keeps them
@@ -79,6 +81,12 @@ export interface BlockedKernels {
   readonly reason?: string;
 }
 
+/** What `scalpel calibrate` measured on this machine. */
+export interface KernelCosts {
+  readonly formulations: readonly CostEntry[];
+  readonly channels: ChannelCosts;
+}
+
 /** A way to execute graphs on a device (DESIGN section 3). */
 export interface Runtime {
   readonly name: string;
@@ -88,4 +96,6 @@ export interface Runtime {
   compileBytes(bytes: Uint8Array, options?: CompileOptions, label?: string): Promise<Program>;
   /** Looks for blocked kernels and tests them, once a process; left out by runtimes that have none. */
   blockedKernels?(): Promise<BlockedKernels>;
+  /** Measurements of this machine where they were made. */
+  kernelCosts?(): KernelCosts | undefined;
 }

@@ -9,6 +9,7 @@ import { type Layout, blockSize } from '../runtime/layout';
 import type { MemoryOptions, Program, Resident, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
 import { lengthsOf } from './evaluate';
+import { measuredCosts } from '../runtime/layout';
 
 export interface TrainerOptions {
   readonly batch: number;
@@ -99,7 +100,8 @@ export class Trainer {
     );
   }
 
-  static async create(runtime: Runtime, network: Graph, options: TrainerOptions): Promise<Trainer> {
+  static async create(runtime: Runtime, network: Graph, given: TrainerOptions): Promise<Trainer> {
+    const options = { ...given, costs: measuredCosts(runtime, given.device) };
     const block = await blockSize(runtime, options.layout, options.device);
     const { graph, ...compiled } = buildTrainingGraph(network, { ...options, block, training: true });
     const program = await runtime.compile(graph, {

@@ -1,19 +1,30 @@
 /**
  * Training step (forward, backward, SGD with momentum), evaluation, first step and peak memory against PyTorch in its default layout and in
- * channels_last, in turns in one run. `npm run bench -- [--layout portable] [--cpu] [--profile] [--rounds 5] [resnet20:128:32 ...]`, a case being
- * network:batch:size. It reports; it asserts nothing.
+ * channels_last, in turns in one run, with one step of tfjs beside them for scale.
+ * `npm run bench -- [--layout portable] [--cpu] [--profile] [--no-tfjs] [--rounds 5] [resnet20:128:32 ...]`, a case being network:batch:size.
+ * It reports; it asserts nothing.
  */
 import { spawn } from 'node:child_process';
-import { createModel } from '../../engine/architectures/createModel';
 import { formatTable } from '../../engine/cli/table';
-import { Random } from '../../engine/graph/random';
-import { float32, int64 } from '../../engine/graph/tensor';
 import type { Layout } from '../../engine/runtime/layout';
 import { openRuntime } from '../../engine/runtime/onnxruntime/openRuntime';
 import { Trainer } from '../../engine/training/trainer';
+import { type BenchCase, batchOf, networkOf, parseCase } from './benchCase';
+import { type TfjsBackend, tfjsStep } from './tfjsStep';
 import { TorchPeer } from './torchPeer';
 
-const CASES = ['resnet20:128:32', 'resnet56:128:32', 'vgg16-bn:32:32', 'mobilenet-v2:32:96', 'resnet50:8:224'];
+const CASES = [
+  'resnet20:128:32',
+  'resnet56:128:32',
+  'vgg16-bn:32:32',
+  'mobilenet-v2:32:96',
+  'resnet50:8:224',
+  'lstm:64:16x256',
+  'bt-lstm:16:6x25920',
+  'bt-lstm:16:6x57600',
+  'vit-tiny:8:224',
+];
+const RATE = 1e-3;
 const STEPS = 3;
 
 interface Options {
@@ -28,8 +39,11 @@ interface Options {
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.floor(values.length * q)] ?? NaN;
 const median = (values: readonly number[]): number => quantile(values, 0.5);
 
+const shown = (ms: number | undefined): string => (ms === undefined || Number.isNaN(ms) ? '-' : ms.toFixed(ms < 100 ? 1 : 0));
+
 /** Median of the rounds' ratios, with the quartiles. */
 function ratio(ours: readonly number[], theirs: readonly number[]): string {
+  if (theirs.length === 0) return '-';
   const ratios = ours.map((ms, i) => ms / (theirs[i] ?? NaN));
   return `${median(ratios).toFixed(2)} (${quantile(ratios, 0.25).toFixed(2)}-${quantile(ratios, 0.75).toFixed(2)})`;
 }
@@ -51,58 +65,47 @@ async function timed(clock: () => number, steps: number, step: () => Promise<unk
   return times;
 }
 
-async function compare(name: string, { layout, profile, rounds, threads, cpu }: Options): Promise<string[]> {
-  const [network = '', ...sizes] = name.split(':');
-  const [batch = 1, size = 32] = sizes.map(Number);
-  const random = new Random(1);
-  const x = float32(
-    [batch, 3, size, size],
-    Float32Array.from({ length: batch * 3 * size * size }, () => random.normal()),
-  );
-  const y = int64(
-    [batch],
-    Array.from({ length: batch }, (_, i) => i % 10),
-  );
-  const start = performance.now();
-  const graph = createModel(network, { input: [3, size, size], classes: 10, shortcut: 'conv', seed: 1 });
+async function compare(item: BenchCase, { layout, profile, rounds, threads, cpu }: Options): Promise<string[]> {
+  const { x, y } = batchOf(item.batch, item.input);
+  const clock = clockOf(cpu);
+  const start = clock();
+  const graph = networkOf(item);
   const runtime = openRuntime();
-  const trainer = await Trainer.create(runtime, graph, { batch, optimiser: { kind: 'sgd', momentum: 0.9 }, threads, profile, layout });
-  const train = () => trainer.step(x, y, 0.01);
+  const optimiser = { kind: 'sgd', momentum: 0.9 } as const;
+  const trainer = await Trainer.create(runtime, graph, { batch: item.batch, optimiser, threads, profile, layout });
+  const train = () => trainer.step(x, y, RATE);
   await train();
-  const first = performance.now() - start;
-  const peers = profile
-    ? []
-    : await Promise.all(
-        ['default', 'channels_last'].map((format) => TorchPeer.start(network, [batch, size, threads, format, cpu ? 'cpu' : 'wall'])),
-      );
+  const first = clock() - start;
+  const formats = item.input.length === 3 ? (['default', 'channels_last'] as const) : (['default'] as const);
+  const peers = profile ? [] : await Promise.all(formats.map((memoryFormat) => TorchPeer.start(item, { threads, memoryFormat, cpu })));
   const program = profile ? undefined : await runtime.compile(graph, { threads });
   const evaluate = async () => program?.run(new Map([['input', x]]));
   const rows = { train: [[], [], []] as number[][], evaluate: [[], [], []] as number[][] };
-  let peak = 0;
+  let peak = NaN;
   for (let round = 0; round <= rounds; round++)
     for (const what of ['train', 'evaluate'] as const) {
-      const turns = [await timed(clockOf(cpu), STEPS, what === 'train' ? train : evaluate)];
-      for (const peer of peers) {
+      const turns = [await timed(clock, STEPS, what === 'train' ? train : evaluate)];
+      for (const [i, peer] of peers.entries()) {
         const result = await peer?.run(what, STEPS);
         turns.push(result?.times ?? []);
-        peak = result?.peak ?? peak;
+        if (i === 0) peak = result?.peak ?? peak;
       }
       if (round > 0) turns.forEach((times, i) => rows[what][i]?.push(median(times)));
     }
-  if (profile) printProfile(name, trainer.profile(), (rounds + 1) * STEPS + 1);
+  if (profile) printProfile(item.name, trainer.profile(), (rounds + 1) * STEPS + 1);
   trainer.dispose();
   program?.dispose();
   peers.forEach((peer) => peer?.stop());
-  const ms = (values: readonly number[] | undefined): string => median(values ?? []).toFixed(0);
+  const ms = (values: readonly number[] | undefined): string => shown(median(values ?? []));
   const [train0, evaluate0] = [rows.train[0] ?? [], rows.evaluate[0] ?? []];
   return [
-    name,
+    item.name,
     ...rows.train.map(ms),
     ratio(train0, rows.train[1] ?? []),
     ratio(train0, rows.train[2] ?? []),
     `${ms(evaluate0)} : ${ms(rows.evaluate[1])}`,
-    `${first.toFixed(0)} : ${peers[0]?.first.toFixed(0) ?? '-'}`,
-    `${(process.resourceUsage().maxRSS / 1024).toFixed(0)} : ${peak.toFixed(0)}`,
+    `${shown(first)} : ${shown(peers[0]?.first)}`,
+    `${shown(process.resourceUsage().maxRSS / 1024)} : ${shown(peak)}`,
   ];
 }
 
@@ -114,12 +117,22 @@ function printProfile(name: string, profile: Map<string, number> | undefined, st
 
 const HEAD = ['network:batch:size', 'ours', 'PyTorch', 'chan. last', 'ratio', 'to chan. last', 'evaluate', 'first step', 'peak MiB'];
 
-/** Each case has a process of its own, so that peak memory is its own. */
-async function inOwnProcess(args: readonly string[]): Promise<string> {
-  const child = spawn(process.execPath, [...process.execArgv, __filename, '--case', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Runs this file in a process of its own, so that peak memory is its own; the last line it prints is its result. */
+async function inOwnProcess<T>(args: readonly string[]): Promise<T | undefined> {
+  const child = spawn(process.execPath, [...process.execArgv, __filename, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   for await (const part of child.stdout) text += String(part);
-  return text.trim();
+  const lines = text.trim().split('\n');
+  lines.slice(0, -1).forEach((line) => console.log(line));
+  return lines.at(-1) ? (JSON.parse(lines.at(-1) ?? '') as T) : undefined;
+}
+
+/** Milliseconds of tfjs for the whole batch, and how much of it was run. */
+async function tfjsColumn(name: string, backend: TfjsBackend): Promise<string> {
+  const result = await inOwnProcess<{ ms: number; samples: number } | null>(['--tfjs-case', backend, name]);
+  if (!result) return '-';
+  const part = result.samples < parseCase(name).batch ? ` (from ${result.samples})` : '';
+  return `${shown(result.ms)}${part}`;
 }
 
 async function main(): Promise<void> {
@@ -133,18 +146,37 @@ async function main(): Promise<void> {
     threads: Number(value('--threads') ?? (args.includes('--cpu') ? 1 : 2)),
   };
   const named = args.filter((a) => a.includes(':'));
+  const [single = ''] = named;
   if (args.includes('--case')) {
-    console.log(JSON.stringify(await compare(named[0] ?? '', options)));
+    console.log(JSON.stringify(await compare(parseCase(single), options)));
+    return;
+  }
+  if (args.includes('--tfjs-case')) {
+    const result = await tfjsStep(parseCase(single), value('--tfjs-case') as TfjsBackend).catch((error: unknown) => {
+      console.error(`tfjs: ${(error as Error).message.split('\n')[0]}`);
+      return undefined;
+    });
+    console.log(JSON.stringify(result ?? null));
     return;
   }
   const rest = args.filter((a) => !a.includes(':'));
+  const backends = options.profile || args.includes('--no-tfjs') ? [] : (['cpu', 'wasm'] as const);
   const rows: string[][] = [];
-  for (const item of named.length > 0 ? named : CASES) {
-    const lines = (await inOwnProcess([item, ...rest])).split('\n');
-    lines.slice(0, -1).forEach((line) => console.log(line));
-    rows.push(JSON.parse(lines.at(-1) ?? '[]') as string[]);
+  for (const name of named.length > 0 ? named : CASES) {
+    const row = (await inOwnProcess<string[]>(['--case', name, ...rest])) ?? [name, 'failed'];
+    for (const backend of backends) row.push(await tfjsColumn(name, backend));
+    rows.push(row);
+    if (!options.profile) console.error(row.join('  '));
   }
-  if (!options.profile) console.log(`Milliseconds; "ours : PyTorch" in the last three.\n${formatTable(HEAD, rows)}`);
+  if (options.profile) return;
+  const clock = options.cpu ? 'Processor time' : 'Wall time';
+  console.log(`${clock}, milliseconds, ${options.threads} thread(s); ratios: median (quartiles) over ${options.rounds} rounds in turns;`);
+  console.log('"ours : PyTorch" in the three columns of evaluation, first step (with building and compiling) and peak memory.');
+  console.log(formatTable([...HEAD, ...backends.map((b) => `tfjs ${b}`)], rows));
+  if (backends.length > 0)
+    console.log(
+      'tfjs: wall time of one step, scaled from the samples in brackets; - where one sample takes too long or the backend is not installed.',
+    );
 }
 
 main().catch((error: unknown) => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { type BenchCase, HIDDEN, einsumOf } from './benchCase';
 
 export interface Times {
   /** Milliseconds of each step. */
@@ -9,27 +10,35 @@ export interface Times {
   readonly peak: number;
 }
 
+export interface PeerOptions {
+  readonly threads: number;
+  readonly memoryFormat: 'default' | 'channels_last';
+  /** Processor time instead of wall time. */
+  readonly cpu: boolean;
+}
+
 /** A process with the same network in PyTorch, which waits between its turns. */
 export class TorchPeer {
   private constructor(
     private readonly child: ChildProcess,
     private readonly lines: AsyncIterator<string>,
-    /** Milliseconds from an empty process (imports left out) to the end of the first training step. */
+    readonly version: string,
+    /** Milliseconds from an empty process (imports left out) to the end of the first training step, on the clock asked for. */
     readonly first: number,
   ) {}
 
-  /**
-   * @param options batch, size, threads, memory format, clock
-   * @returns undefined when there is no python3 with torch and torchvision
-   */
-  static async start(network: string, options: readonly (string | number)[]): Promise<TorchPeer | undefined> {
+  /** @returns undefined when there is no python3 with torch and torchvision */
+  static async start(item: BenchCase, options: PeerOptions): Promise<TorchPeer | undefined> {
     const python = process.env.PYTHON ?? '/usr/bin/python3';
-    const args = [path.join(__dirname, 'bench.py'), network, ...options.map(String)];
-    const child = spawn(python, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const spec = { ...item, ...options, hidden: HIDDEN, einsum: einsumOf(item) };
+    // PyTorch does not tell OpenBLAS how many threads it may use.
+    const env = { ...process.env, OPENBLAS_NUM_THREADS: String(options.threads), OMP_NUM_THREADS: String(options.threads) };
+    const child = spawn(python, [path.join(__dirname, 'bench.py'), JSON.stringify(spec)], { stdio: ['pipe', 'pipe', 'inherit'], env });
     child.on('error', () => undefined);
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const ready = await lines.next();
-    return ready.done ? undefined : new TorchPeer(child, lines, Number(ready.value.split(' ')[1]));
+    const [version = '', first] = ready.done ? [] : ready.value.split(' ');
+    return ready.done ? undefined : new TorchPeer(child, lines, version, Number(first));
   }
 
   async run(what: 'train' | 'evaluate', steps: number): Promise<Times> {

@@ -1,4 +1,4 @@
-/** Gradients of a plane convolution (NCHW, symmetric stride) in double precision by their definition. */
+/** Gradients of a plane convolution (NCHW, symmetric stride and dilation) in double precision by their definition. */
 export interface ConvCase {
   readonly n: number;
   readonly c: number;
@@ -9,16 +9,17 @@ export interface ConvCase {
   /** Top, left, bottom, right. */
   readonly pads: readonly [number, number, number, number];
   readonly depthwise?: boolean;
+  readonly dilation?: number;
 }
 
-export const outputSize = ({ size, kernel, stride, pads }: ConvCase): readonly [number, number] => [
-  Math.floor((size[0] + pads[0] + pads[2] - kernel[0]) / stride) + 1,
-  Math.floor((size[1] + pads[1] + pads[3] - kernel[1]) / stride) + 1,
+export const outputSize = ({ size, kernel, stride, pads, dilation = 1 }: ConvCase): readonly [number, number] => [
+  Math.floor((size[0] + pads[0] + pads[2] - (kernel[0] - 1) * dilation - 1) / stride) + 1,
+  Math.floor((size[1] + pads[1] + pads[3] - (kernel[1] - 1) * dilation - 1) / stride) + 1,
 ];
 
 /** Calls `visit` with the flat indices of every product x * w that adds to an output. */
 export function eachProduct(conv: ConvCase, visit: (x: number, w: number, y: number) => void): void {
-  const { n, c, k, size, kernel, stride, pads, depthwise } = conv;
+  const { n, c, k, size, kernel, stride, pads, depthwise, dilation = 1 } = conv;
   const [height, width] = outputSize(conv);
   for (let sample = 0; sample < n; sample++)
     for (let f = 0; f < k; f++)
@@ -27,7 +28,7 @@ export function eachProduct(conv: ConvCase, visit: (x: number, w: number, y: num
           for (let d = 0; d < (depthwise ? 1 : c); d++)
             for (let i = 0; i < kernel[0]; i++)
               for (let j = 0; j < kernel[1]; j++) {
-                const [a, b] = [row * stride + i - pads[0], column * stride + j - pads[1]];
+                const [a, b] = [row * stride + i * dilation - pads[0], column * stride + j * dilation - pads[1]];
                 if (a < 0 || b < 0 || a >= size[0] || b >= size[1]) continue;
                 const channel = depthwise ? f : d;
                 visit(

@@ -22,8 +22,8 @@ export interface UnitSearch {
   readonly block: number;
   /** Values that gradients are wanted for. */
   readonly wanted: ReadonlySet<string>;
-  /** Values that must be there in plain form. */
-  readonly kept: ReadonlySet<string>;
+  /** Values that must be there by themselves, not inside of a unit. */
+  readonly visible: ReadonlySet<string>;
 }
 
 /** Blocked form of dense weights may take this many times the multiply-accumulates before plain kernels are faster. */
@@ -31,27 +31,26 @@ const MOST_PADDING = 3;
 
 /** Stretches of convolution, batch norm, addition and rectifier, by each of their nodes. */
 export function findUnits(search: UnitSearch): Map<Node, UnitPlan> {
-  const { plain, nodes, kept } = search;
+  const { plain, nodes, visible } = search;
   const readers = consumersOf(plain.graph);
   const found = new Map<Node, UnitPlan>();
-  const ownLeaf = (name: string | undefined): boolean => !name || (plain.producer(name) === undefined && readers.get(name)?.length === 1);
+  const sizesOf = new Map(nodes.map((node) => [node, node.op === 'Conv' ? convSizes(search, node) : undefined]));
+  /** A weight of several convolutions lies in one form when all of them want the same. */
+  const ownWeight = (name: string): boolean => {
+    const kinds = (readers.get(name) ?? []).map((reader) => (reader.inputs.indexOf(name) === 1 ? sizesOf.get(reader)?.kind : undefined));
+    return plain.producer(name) === undefined && kinds.length > 0 && kinds.every((kind) => kind !== undefined && kind === kinds[0]);
+  };
   /** The only reader of a value, when it belongs to no unit yet. */
   const next = (value: string, op: string): Node | undefined => {
     const list = readers.get(value) ?? [];
     const reader = list[0];
-    return list.length === 1 && reader?.op === op && !kept.has(value) && !found.has(reader) ? reader : undefined;
+    return list.length === 1 && reader?.op === op && !visible.has(value) && !found.has(reader) ? reader : undefined;
   };
-  const normAt = (node: Node | undefined): Node | undefined =>
-    node &&
-    isTrainingNorm(node) &&
-    plain.shape(node.inputs[0] ?? '').length === 4 &&
-    [...node.inputs.slice(1, 3), ...runningStatistics(plain, node)].every(ownLeaf)
-      ? node
-      : undefined;
+  const normAt = (node: Node | undefined): Node | undefined => (node && plain.shape(node.inputs[0] ?? '').length === 4 ? node : undefined);
 
   for (const start of nodes) {
     if (found.has(start)) continue;
-    const sizes = start.op === 'Conv' && start.inputs.slice(1).every(ownLeaf) ? convSizes(search, start) : undefined;
+    const sizes = ownWeight(start.inputs[1] ?? '') ? sizesOf.get(start) : undefined;
     const startsWithNorm = start.op === 'BatchNormalization' && normAt(start) !== undefined;
     if (!sizes && !startsWithNorm) continue;
     const chain = [start];
@@ -79,7 +78,11 @@ export function findUnits(search: UnitSearch): Map<Node, UnitPlan> {
 export const runningStatistics = (plain: GraphBuilder, norm: Node): string[] =>
   norm.inputs.slice(3, 5).map((name) => plain.producer(name)?.inputs[0] ?? name);
 
-const isTrainingNorm = (node: Node): boolean => node.op === 'BatchNormalization' && intOf(node, 'training_mode', 0) === 1;
+export const isTrainingNorm = (node: Node): boolean => intOf(node, 'training_mode', 0) === 1;
+
+/** Whether a value is an input or initializer that only one node reads, so that it can lie in another form. */
+export const isOwnLeaf = (plain: GraphBuilder, readers: ReadonlyMap<string, readonly Node[]>, name: string): boolean =>
+  plain.producer(name) === undefined && readers.get(name)?.length === 1;
 
 function convSizes({ plain, block, wanted }: UnitSearch, node: Node): BlockedConv | undefined {
   const [x = '', w = ''] = node.inputs;

@@ -47,15 +47,17 @@ function pickTaps(context: GradientContext, taps: string, picks: readonly number
 }
 
 function unitStride(context: GradientContext, conv: BlockedConv, g: string, taps: string): string | { total: string } {
-  const { kernel, pads, channels, filters, kind } = conv;
+  const { kernel, pads, channels, filters, kind, dilation } = conv;
   const [kh, kw] = kernel;
+  const [down, across] = [(kh - 1) * dilation, (kw - 1) * dilation];
   const count = kh * kw;
   const reversed = count === 1 ? taps : pickTaps(context, taps, [...Array(count).keys()].reverse());
   const depthwise = kind === 'depthwise';
   const weight = reshape(context, reversed, [channels, depthwise ? 1 : filters, kh, kw]);
   return accumulating(context, [g, weight], {
     kernel_shape: kernel,
-    pads: [kh - 1 - pads[0], kw - 1 - pads[1], kh - 1 - pads[2], kw - 1 - pads[3]],
+    pads: [down - pads[0], across - pads[1], down - pads[2], across - pads[3]],
+    dilations: [dilation, dilation],
     ...(depthwise ? { group: channels } : {}),
   });
 }

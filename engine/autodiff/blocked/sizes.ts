@@ -13,6 +13,8 @@ export interface BlockedConv {
   readonly output: readonly [number, number];
   readonly kernel: readonly [number, number];
   readonly stride: number;
+  /** Above one only with a stride of one. */
+  readonly dilation: number;
   /** Top, left, bottom, right. */
   readonly pads: readonly [number, number, number, number];
 }
@@ -20,7 +22,7 @@ export interface BlockedConv {
 export const padded = (channels: number, block: number): number => Math.ceil(channels / block) * block;
 
 /**
- * The blocked form of a Conv node, or undefined where it has none: other ranks than two, dilation, unequal strides or strides above two,
+ * The blocked form of a Conv node, or undefined where it has none: other ranks than two, unequal strides or dilations, strides above two, both at once,
  * groups other than depthwise, negative or oversized pads.
  */
 export function blockedConvOf(
@@ -39,9 +41,10 @@ export function blockedConvOf(
   const [top = 0, left = 0, bottom = 0, right = 0] = window.pads;
   const groups = intOf(node, 'group', 1);
   const depthwise = groups > 1 && groups === channels && perGroup === 1 && filters === channels;
-  const square = stride === across && stride <= 2 && window.dilations.every((d) => d === 1);
+  const [dilation = 1, dilationAcross = 1] = window.dilations;
+  const square = stride === across && stride <= 2 && dilation === dilationAcross && (dilation === 1 || stride === 1);
   const pads = [top, left, bottom, right] as const;
-  if (!square || (groups > 1 && !depthwise) || pads.some((p, i) => p < 0 || p >= (i % 2 ? kw : kh))) return undefined;
+  if (!square || (groups > 1 && !depthwise) || pads.some((p, i) => p < 0 || p > ((i % 2 ? kw : kh) - 1) * dilation)) return undefined;
   const kind = depthwise ? 'depthwise' : isImage && channels < block ? 'image' : 'dense';
   return {
     kind,
@@ -53,6 +56,7 @@ export function blockedConvOf(
     output: [y[2] ?? 1, y[3] ?? 1],
     kernel: [kh, kw],
     stride,
+    dilation,
     pads,
   };
 }

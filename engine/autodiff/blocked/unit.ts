@@ -3,7 +3,7 @@ import type { AttributeInput, Emitter, GradientContext, GradientRule, InputGradi
 import type { ForwardNode } from '../backward';
 import { channelSums, nchwc, perChannel, reshape, withoutTrailing } from './emit';
 import { inputGradient } from './inputGradient';
-import { type Statistics, batchStatistics, normGradients } from './norm';
+import { type Statistics, batchStatistics, fixedNormGradients, fixedStatistics, normGradients } from './norm';
 import type { BlockedConv } from './sizes';
 import { weightGradientForm } from './weightGradient';
 
@@ -13,7 +13,7 @@ export interface Rectifier {
 }
 
 /**
- * A stretch of the network that blocked kernels do together: convolution, batch norm with batch statistics, addition of a residual and
+ * A stretch of the network that blocked kernels do together: convolution, batch norm, addition of a residual and
  * rectifier, in this order, each of them optional (one of the first two is there). Values are names in the training graph.
  */
 export interface Unit {
@@ -25,6 +25,8 @@ export interface Unit {
     readonly scale: string;
     readonly bias: string;
     readonly runningMean: string;
+    /** Given where the running statistics normalise, in place of those of the batch. */
+    readonly fixedVariance?: string;
     readonly epsilon: number;
   };
   readonly residual: string;
@@ -47,8 +49,11 @@ export function emitUnit(emitter: Emitter, unit: Unit): EmittedUnit {
     const y = convolve(emitter, unit, conv?.bias ?? '', unit.residual, activation(rectifier));
     return { node: nodeOf(unit, y, (context) => unitGradient(context, unit)), y };
   }
-  const { x, shift } = conv ? shifted(emitter, unit) : { x: unit.x, shift: undefined };
-  const statistics = batchStatistics(emitter, x, norm.epsilon);
+  const { x, shift } = normInput(emitter, unit);
+  const statistics =
+    norm.fixedVariance === undefined
+      ? batchStatistics(emitter, x, norm.epsilon)
+      : fixedStatistics(emitter, norm.runningMean, norm.fixedVariance, norm.epsilon);
   const factor = emitter.emit('Mul', [statistics.inverse, norm.scale]);
   const offset = emitter.emit('Sub', [norm.bias, emitter.emit('Mul', [statistics.mean, factor])]);
   const y = perChannel(emitter, x, factor, offset, unit.residual, activation(rectifier));
@@ -80,14 +85,20 @@ function convolve(
   attributes: Record<string, AttributeInput>,
 ): string {
   if (!conv) throw new TypeError(`Unit ${name} has neither convolution nor norm`);
-  const { kernel, pads, stride, kind, channels } = conv.sizes;
+  const { kernel, pads, stride, dilation, kind, channels } = conv.sizes;
   return nchwc(emitter, 'Conv', withoutTrailing([x, conv.weight, bias, addend]), {
     kernel_shape: kernel,
     pads,
     strides: [stride, stride],
+    dilations: [dilation, dilation],
     ...(kind === 'depthwise' ? { group: channels } : {}),
     ...attributes,
   });
+}
+
+function normInput(emitter: Emitter, unit: Unit): { x: string; shift?: string } {
+  if (!unit.conv) return { x: unit.x };
+  return unit.norm?.fixedVariance === undefined ? shifted(emitter, unit) : { x: convolve(emitter, unit, unit.conv.bias, '', {}) };
 }
 
 /**
@@ -107,8 +118,10 @@ function unitGradient(context: GradientContext, unit: Unit, normed?: { x: string
   const g = rectifier ? throughRectifier(context, arriving, context.output(0), rectifier) : arriving;
   const residual = unit.residual && context.wants(5) ? g : undefined;
   if (!norm || !normed) return [...convGradients(context, unit, g), undefined, undefined, residual];
-  const gradients = normGradients(context, normed.x, g, norm.scale, normed.statistics, conv !== undefined && foldPays(conv.sizes));
-  const before = conv ? convGradients(context, unit, gradients.x, gradients.factor, true) : [gradients.x, undefined, undefined];
+  const isFixed = norm.fixedVariance !== undefined;
+  const through = isFixed ? fixedNormGradients : normGradients;
+  const gradients = through(context, normed.x, g, norm.scale, normed.statistics, conv !== undefined && foldPays(conv.sizes));
+  const before = conv ? convGradients(context, unit, gradients.x, gradients.factor, !isFixed) : [gradients.x, undefined, undefined];
   return [...before, gradients.scale, gradients.bias, residual];
 }
 
@@ -128,8 +141,10 @@ function convGradients(context: GradientContext, unit: Unit, g: string, factor?:
   if (!unit.conv) return [undefined, undefined, undefined];
   const { sizes, weight } = unit.conv;
   const dx = context.wants(0) ? inputGradient(context, sizes, g, weight, factor) : undefined;
-  const dw = context.wants(1) ? scaledRows(context, weightGradientForm(sizes).emit(context, sizes, unit.x, g), sizes, factor) : undefined;
-  return [dx, dw, context.wants(2) ? biasGradient(context, g, sizes, normed) : undefined];
+  const dw = context.wants(1)
+    ? scaledRows(context, weightGradientForm(sizes, context.costs).emit(context, sizes, unit.x, g), sizes, factor)
+    : undefined;
+  return [dx, dw, context.wants(2) ? biasGradient(context, g, sizes, normed, factor) : undefined];
 }
 
 function scaledRows(context: GradientContext, dw: string, { block: b, filters }: BlockedConv, factor?: string): string {
@@ -139,8 +154,9 @@ function scaledRows(context: GradientContext, dw: string, { block: b, filters }:
   return reshape(context, context.emit('Mul', [rows, reshape(context, factor, [filters / b, 1, b])]), shape);
 }
 
-/** Batch norm takes the bias away with the mean, so that its gradient is zero before one. */
-function biasGradient(context: GradientContext, g: string, { filters, output }: BlockedConv, normed: boolean): string {
+/** Batch norm takes the bias away with the batch's mean, so that its gradient is zero before one (`normed`). */
+function biasGradient(context: GradientContext, g: string, { filters, output }: BlockedConv, normed: boolean, factor?: string): string {
   if (normed) return context.zeros([filters]);
-  return context.emit('Mul', [channelSums(context, g), context.scalar(elementCount(output))]);
+  const sums = context.emit('Mul', [channelSums(context, g), context.scalar(elementCount(output))]);
+  return factor ? context.emit('Mul', [sums, factor]) : sums;
 }

@@ -1,4 +1,5 @@
 import { elementCount } from '../../graph/tensor';
+import type { ConvShape, CostTable } from '../../ops/costTable';
 import type { Emitter } from '../../ops/opRecord';
 import { concat, leaveBlocks, nchwc, reshape, sumOver, transpose } from './emit';
 import type { BlockedConv } from './sizes';
@@ -43,8 +44,9 @@ interface Extent {
 }
 
 /** The padded input that the outputs really see; the lower and right border shrink where the stride leaves positions over. */
-function extentOf({ input, output, kernel, stride, pads }: BlockedConv): Extent {
-  const end = (axis: 0 | 1): number => Math.max(0, (output[axis] - 1) * stride + kernel[axis] - input[axis] - pads[axis]);
+function extentOf({ input, output, kernel, stride, dilation, pads }: BlockedConv): Extent {
+  const reach = (axis: 0 | 1): number => (output[axis] - 1) * stride + (kernel[axis] - 1) * dilation + 1;
+  const end = (axis: 0 | 1): number => Math.max(0, reach(axis) - input[axis] - pads[axis]);
   const [bottom, right] = [end(0), end(1)];
   return { pads: [pads[0], pads[1], bottom, right], size: [input[0] + pads[0] + bottom, input[1] + pads[1] + right] };
 }
@@ -68,7 +70,7 @@ function plainPadded(emitter: Emitter, conv: BlockedConv, x: string, { pads, siz
  */
 const tallImage: WeightGradientForm = {
   name: 'tall-image',
-  applies: ({ kind, stride, kernel: [kh, kw] }) => kind !== 'depthwise' && stride === 1 && kh * kw > 1,
+  applies: ({ kind, stride, dilation, kernel: [kh, kw] }) => kind !== 'depthwise' && stride === 1 && dilation === 1 && kh * kw > 1,
   emit(emitter, conv, x, g) {
     const { block: b, batch, channels, filters, output, kernel, pads } = conv;
     const [[kh, kw], [height, width]] = [kernel, output];
@@ -126,8 +128,9 @@ const swapped = (samples: number): WeightGradientForm => ({
   },
 });
 
-/** Where the stride leaves input positions over, more offsets come out than there are taps; a 1x1 kernel steps over them. */
-const overshoot = ({ size }: Extent, { output, kernel, stride }: BlockedConv): Record<string, readonly number[]> => {
+/** Dilated taps are stepped to. Where the stride leaves input positions over, more offsets come out than there are taps; a 1x1 kernel steps over them. */
+const overshoot = ({ size }: Extent, { output, kernel, stride, dilation }: BlockedConv): Record<string, readonly number[]> => {
+  if (dilation > 1) return { strides: [dilation, dilation] };
   const spare = size.map((s, i) => s - (((output[i] ?? 1) - 1) * stride + 1) + 1);
   return kernel[0] * kernel[1] === 1 && spare.some((n) => n > 1) ? { strides: spare } : {};
 };
@@ -195,6 +198,7 @@ const depthwise: WeightGradientForm = {
       kernel_shape: output,
       pads: extent.pads,
       dilations: [stride, stride],
+      strides: [conv.dilation, conv.dilation],
       group: batch * channels,
     });
     const taps = reshape(emitter, cutTo(emitter, full, conv), [batch, channels * elementCount(kernel)]);
@@ -214,8 +218,28 @@ const named = (name: string): WeightGradientForm => {
   return form;
 };
 
-/** The form that was fastest for such shapes on the machine of the built-in measurements. */
-export function weightGradientForm(conv: BlockedConv): WeightGradientForm {
+const shapeOf = ({ batch, channels, filters, input, kernel, stride, kind }: BlockedConv): ConvShape => ({
+  batch,
+  channels,
+  filters,
+  input,
+  kernel,
+  stride,
+  groups: kind === 'depthwise' ? channels : 1,
+});
+
+/** The form that the measurements of this machine say is the fastest for such shapes, or else the built-in ones. */
+export function weightGradientForm(conv: BlockedConv, costs?: CostTable): WeightGradientForm {
+  const able = WEIGHT_GRADIENT_FORMS.filter((form) => form.applies(conv));
+  const measured = costs?.fastest(
+    'blocked-weight-gradient',
+    shapeOf(conv),
+    able.map((form) => form.name),
+  );
+  return able.find((form) => form.name === measured) ?? builtInForm(conv);
+}
+
+function builtInForm(conv: BlockedConv): WeightGradientForm {
   const { kernel, stride, channels, filters, output } = conv;
   const taps = elementCount(kernel);
   const sensible = (form: WeightGradientForm): WeightGradientForm | undefined => (form.applies(conv) ? form : undefined);

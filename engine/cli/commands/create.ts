@@ -12,7 +12,7 @@ export function defineCreate(program: Command): void {
   const command = program
     .command('create <architecture>')
     .description(
-      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, lstm, gru, rnn, and bt- or tt- before a recurrent one',
+      'a fresh network: resnet20|32|56|110|18|34|50|101|152, wrn-28-10, vgg16-bn, alexnet, mobilenet-v2, small-cnn, mlp, vit-tiny, lstm, gru, rnn, and bt- or tt- before a recurrent one',
     )
     .requiredOption('-o, --output <file>', 'where the model goes')
     .option('--input <sizes>', 'channels, height and width (steps and features of recurrent networks)', sizeList, [3, 32, 32])

@@ -1,10 +1,12 @@
 import type { Graph } from '../../graph/graph';
 import { SurgeryError } from '../../graph/errors';
-import type { BlockedKernels, CompileOptions, Device, MemoryOptions, Program, Runtime } from '../runtime';
+import type { BlockedKernels, CompileOptions, Device, KernelCosts, MemoryOptions, Program, Runtime } from '../runtime';
 import { findBlockedKernels } from './blockedKernels';
 import { CProgram } from './cProgram';
+import { NCHWC } from '../../ops/nchwc';
 import { encodeOnnx } from '../../formats/onnx/encodeOnnx';
 import { processorDevice } from './devices';
+import { readKernelCosts } from './kernelCosts';
 import { inWebGpuForms, refusedByWebGpu } from './webGpuForms';
 import { openEnvironment, type Environment } from './environment';
 import { ResidentProgram } from './residentProgram';
@@ -12,6 +14,9 @@ import { ScheduledGpuProgram } from './scheduledGpuProgram';
 import { ScheduledProgram } from './scheduledProgram';
 import { Session } from './session';
 import { onWebGpu } from './webGpuQueue';
+
+/** Blocked graphs gain nothing from onnxruntime's optimisation, which takes longer than linear time. */
+const defaultsFor = (graph: Graph): CompileOptions => (graph.opsets.has(NCHWC) ? { optimisation: 'none' } : {});
 
 /** onnxruntime through its C API: no copies, runs off the calling thread, cancel. */
 export class CRuntime implements Runtime {
@@ -40,7 +45,7 @@ export class CRuntime implements Runtime {
     if (memory) return ScheduledProgram.create(this.#environment, graph, { ...options, memory });
     const bytes = encodeOnnx(onGpu ? inWebGpuForms(graph) : graph);
     const { carry } = options;
-    const session = await this.#session(bytes, options, graph.name, onGpu ? refusedByWebGpu(graph) : []);
+    const session = await this.#session(bytes, { ...defaultsFor(graph), ...options }, graph.name, onGpu ? refusedByWebGpu(graph) : []);
     if (!onGpu || !carry || carry.size === 0) return this.#program(session, options, graph.name);
     return onWebGpu(() => Promise.resolve(new ResidentProgram(this.#environment, session, graph, carry, options.log)));
   }
@@ -58,6 +63,10 @@ export class CRuntime implements Runtime {
     if (device !== 'cpu' && device !== 'webgpu')
       throw new SurgeryError('option-invalid', `onnxruntime has no device ${device} here; use cpu or webgpu`);
     return Session.create(this.#environment, bytes, label, { ...options, onProcessor });
+  }
+
+  kernelCosts(): KernelCosts | undefined {
+    return readKernelCosts(this.name);
   }
 
   blockedKernels(): Promise<BlockedKernels> {

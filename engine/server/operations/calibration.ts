@@ -1,11 +1,10 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
 import { version } from '../../../package.json';
 import { createModel } from '../../architectures/createModel';
 import type { DeviceChoice } from '../../contract/devices';
 import { Random } from '../../graph/random';
 import { float32, int64 } from '../../graph/tensor';
+import { CacheFile } from '../../runtime/cacheFile';
 import { openRuntime } from '../../runtime/onnxruntime/openRuntime';
 import type { Runtime } from '../../runtime/runtime';
 import { type TensorFlowInstallation, findTensorFlow, isNative } from '../../runtime/tfjs/findTensorFlow';
@@ -20,10 +19,7 @@ export interface Calibration {
   readonly times: Readonly<Record<string, number>>;
 }
 
-interface Cached extends Calibration {
-  /** What it holds for: versions, processor, installed packages. */
-  readonly key: string;
-}
+const cache = new CacheFile<Calibration>('device.json');
 
 const STEPS = 3;
 const BATCH = 16;
@@ -37,14 +33,13 @@ export async function calibrated(again = false): Promise<Calibration> {
   const times = await measure(again ? findTensorFlow() : findTensorFlow().filter(isNative));
   const [id] = Object.entries(times).reduce((a, b) => (b[1] < a[1] ? b : a));
   const list = Object.entries(times).map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`);
-  const summary = `--device auto uses ${id}: ${list.join(', ')} for a training step of ResNet-8, batch ${BATCH} (measured once, kept in ${cacheFile()})`;
+  const summary = `--device auto uses ${id}: ${list.join(', ')} for a training step of ResNet-8, batch ${BATCH} (measured once, kept in ${cache.path})`;
   return keepCalibration({ id: id as DeviceChoice, times, summary });
 }
 
 /** What was measured before, if that still holds here. */
 export function knownCalibration(): Calibration | undefined {
-  const cached = readCache();
-  return cached?.key === presentKey() ? cached : undefined;
+  return cache.read(presentKey());
 }
 
 const presentKey = (): string =>
@@ -89,27 +84,8 @@ async function stepTime(runtime: Runtime, device?: string): Promise<number> {
   }
 }
 
-function cacheFile(): string {
-  const home = process.platform === 'win32' ? process.env.LOCALAPPDATA : process.env.XDG_CACHE_HOME;
-  return path.join(home ?? path.join(os.homedir(), '.cache'), 'scalpel', 'device.json');
-}
-
-function readCache(): Cached | undefined {
-  try {
-    return JSON.parse(readFileSync(cacheFile(), 'utf8')) as Cached;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Keeps a measurement for later commands. A cache that cannot be written costs a measurement the next time, nothing else. */
 export function keepCalibration(calibration: Calibration): Calibration {
-  try {
-    mkdirSync(path.dirname(cacheFile()), { recursive: true });
-    writeFileSync(`${cacheFile()}.${process.pid}`, JSON.stringify({ ...calibration, key: presentKey() }, undefined, 2));
-    renameSync(`${cacheFile()}.${process.pid}`, cacheFile());
-  } catch {
-    // Told above.
-  }
+  cache.write(presentKey(), calibration);
   return calibration;
 }

@@ -19,7 +19,7 @@ export function latencyNote(before: Measured, after: Measured, graphs: readonly 
       ? `activations, which memory-bound layers (normalisation, addition, pooling) follow, are at ${percent(activations)}`
       : '',
     blocked > macs + TOLERANCE / 2
-      ? `convolutions run in blocks of ${BLOCK} channels, so these channel counts cost as much as ${percent(blocked)} (--round-to ${BLOCK} or 8 wastes less)`
+      ? `convolutions run in blocks of ${BLOCK} channels, so these channel counts cost as much as ${percent(blocked)} (--round-to auto wastes less)`
       : '',
     `each of the ${graphs[1].nodes.length} operators costs a fixed time at a batch of one`,
   ].filter(Boolean);

@@ -51,7 +51,24 @@ export async function measureChange(
 ): Promise<{ before: Measured; after: Measured }> {
   const [first, second] = (await measureNetworks([before, after], options, context)) as [Measured, Measured];
   const note = latencyNote(first, second, [before, after]);
-  return { before: first, after: note === undefined ? second : { ...second, latencyNote: note } };
+  const realised = reductionRealised(first, second);
+  return {
+    before: first,
+    after: {
+      ...second,
+      ...(realised === undefined ? {} : { reductionRealised: realised }),
+      ...(note === undefined ? {} : { latencyNote: note }),
+    },
+  };
+}
+
+/** Least reduction in MACs that a fraction of it says something about. */
+const LEAST_REDUCTION = 0.01;
+
+/** Fraction of the reduction in MACs that became time; undefined where there was next to none. */
+export function reductionRealised(before: Measured, after: Measured): number | undefined {
+  const saved = 1 - after.macs / before.macs;
+  return saved < LEAST_REDUCTION ? undefined : (1 - after.latencyMs / before.latencyMs) / saved;
 }
 
 async function accuracyOf(graph: Graph, options: DataFlags & { threads?: number }, context: OperationContext): Promise<number> {

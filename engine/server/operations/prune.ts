@@ -17,6 +17,7 @@ import { type ImportanceFlags, scoreNetwork } from './importance';
 import { loadModel } from './loadModel';
 import { measureChange, measureLatencies } from './measure';
 import type { OperationContext } from './operation';
+import { resolveRoundTo, withRounding } from './roundTo';
 import { runtime } from './runtime';
 import { exportWeights } from './stateDict';
 
@@ -43,7 +44,7 @@ export async function pruneModel(file: string, options: PruneFlags, context: Ope
   const network = findChannelGroups(model.graph);
   const cost = new SelectionCost(network);
   const { groups } = await scoreNetwork(network, options, context);
-  const selection = await select(network, groups, options, cost);
+  const selection = await selectRounded(network, groups, options, cost, context);
   const pruned = sliceNetwork(network, selection);
   const difference = await maskedDifference(runtime(), network, pruned, selection);
   const measured = await measureChange(model.graph, pruned, options, context);
@@ -59,7 +60,7 @@ export async function pruneModel(file: string, options: PruneFlags, context: Ope
 async function select(
   network: PrunableNetwork,
   scores: readonly GroupScores[],
-  options: Omit<PruneFlags, 'criterion' | 'output'>,
+  options: SelectFlags & { readonly roundTo?: number },
   cost: SelectionCost,
 ): Promise<Selection> {
   const { roundTo, minimumKept, maximumKept, latency, threads, perCost } = options;
@@ -109,7 +110,7 @@ export async function planPrune(
   const network = findChannelGroups(model.graph);
   const cost = new SelectionCost(network);
   const scores = importance.groups.map((g): GroupScores => ({ group: g.id, scores: g.scores, lossChange: g.lossChange }));
-  const selection = await select(network, scores, { ...budget, ...limits }, cost);
+  const selection = await selectRounded(network, scores, { ...budget, ...limits }, cost);
   const base = plan ?? emptyPlan(path.resolve(file), model.hash);
   const operation = pruneOperation(
     network,
@@ -119,4 +120,17 @@ export async function planPrune(
     predictedEffect(cost, selection, scores),
   );
   return withOperation(base, operation);
+}
+
+type SelectFlags = Omit<PruneFlags, 'criterion' | 'output' | 'roundTo'>;
+
+async function selectRounded(
+  network: PrunableNetwork,
+  scores: readonly GroupScores[],
+  options: SelectFlags & PruneLimits,
+  cost: SelectionCost,
+  context: OperationContext = {},
+): Promise<Selection> {
+  const multiple = await resolveRoundTo(options.roundTo, context);
+  return withRounding(multiple, options.roundTo === 'auto', (roundTo) => select(network, scores, { ...options, roundTo }, cost));
 }

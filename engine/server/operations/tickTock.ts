@@ -19,6 +19,7 @@ import { measureChange, measureLatencies } from './measure';
 import { perturbationFor } from './noise';
 import type { OperationContext } from './operation';
 import { lockedGroups } from './prune';
+import { resolveRoundTo } from './roundTo';
 import { runtime } from './runtime';
 import { exportWeights } from './stateDict';
 
@@ -55,7 +56,7 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
     config,
     budget: options,
     locked,
-    roundTo: options.roundTo,
+    roundTo: await resolveRoundTo(options.roundTo, context),
     perturbation: (graph) => perturbationFor(graph, options.noise, data, options),
     threads: options.threads,
     signal: context.signal,

@@ -14,6 +14,8 @@ const COUNTS: readonly (readonly [name: string, input: number[], classes: number
   ['wrn-28-10', [3, 32, 32], 10, 'pad', 36_479_194],
   ['resnet18', [3, 224, 224], 1000, 'pad', 11_689_512],
   ['resnet50', [3, 224, 224], 1000, 'pad', 25_557_032],
+  ['vit-tiny', [3, 224, 224], 1000, 'pad', 5_717_416],
+  ['vit-tiny', [3, 32, 32], 10, 'pad', 5_362_762],
   ['alexnet', [3, 224, 224], 1000, 'pad', 61_100_840],
 ];
 

@@ -28,6 +28,18 @@ const CASES: Readonly<Record<string, ConvCase>> = {
   '7x7, stride 2': { n: 2, c: 16, k: 16, size: [12, 12], kernel: [7, 7], stride: 2, pads: [3, 3, 3, 3] },
   '3x3 over 19 samples': { n: 19, c: 16, k: 16, size: [4, 3], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1] },
   '1x1 over 18 samples, stride 2': { n: 18, c: 16, k: 16, size: [5, 5], kernel: [1, 1], stride: 2, pads: [0, 0, 0, 0] },
+  'dilated 3x3': { n: 4, c: 16, k: 32, size: [7, 8], kernel: [3, 3], stride: 1, pads: [2, 2, 2, 2], dilation: 2 },
+  'dilated 3x3 of odd channels over 16 samples': {
+    n: 16,
+    c: 11,
+    k: 13,
+    size: [8, 7],
+    kernel: [3, 3],
+    stride: 1,
+    pads: [3, 2, 3, 1],
+    dilation: 3,
+  },
+  'dilated depthwise': { n: 2, c: 20, k: 20, size: [7, 6], kernel: [3, 3], stride: 1, pads: [2, 2, 2, 2], depthwise: true, dilation: 2 },
   image: { n: 4, c: 3, k: 16, size: [6, 6], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1] },
   'image, 7x7, stride 2': { n: 2, c: 3, k: 32, size: [12, 12], kernel: [7, 7], stride: 2, pads: [3, 3, 3, 3] },
   depthwise: { n: 3, c: 16, k: 16, size: [6, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], depthwise: true },
@@ -54,7 +66,13 @@ function convNode(builder: GraphBuilder, c: ConvCase): Node {
   builder.emitNamed(
     'Conv',
     ['x', 'w'],
-    { kernel_shape: c.kernel, strides: [c.stride, c.stride], pads: c.pads, group: c.depthwise ? c.c : 1 },
+    {
+      kernel_shape: c.kernel,
+      strides: [c.stride, c.stride],
+      pads: c.pads,
+      group: c.depthwise ? c.c : 1,
+      dilations: [c.dilation ?? 1, c.dilation ?? 1],
+    },
     ['y'],
   );
   return builder.graph.nodes[0] as Node;

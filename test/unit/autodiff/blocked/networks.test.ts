@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { createModel } from '../../../../engine/architectures/createModel';
-import { buildTrainingGraph } from '../../../../engine/autodiff/trainingGraph';
+import { type TrainingGraphOptions, buildTrainingGraph } from '../../../../engine/autodiff/trainingGraph';
 import { type Graph, feedsOf } from '../../../../engine/graph/graph';
 import { Random } from '../../../../engine/graph/random';
 import { type Tensor, elementCount, float32, int64 } from '../../../../engine/graph/tensor';
+import { NCHWC } from '../../../../engine/ops/nchwc';
+import { findChannelGroups } from '../../../../engine/pruning/channelGroups';
+import { insertGates } from '../../../../engine/pruning/gates';
+import { createPerturbation } from '../../../../engine/robustness/noise/createPerturbation';
+import type { NoiseMethod } from '../../../../engine/contract/noise';
 import { GraphBuilder } from '../../../../engine/ops/graphBuilder';
 import { openRuntime } from '../../../../engine/runtime/onnxruntime/openRuntime';
 import { Trainer } from '../../../../engine/training/trainer';
@@ -65,16 +70,21 @@ const NETWORKS: Readonly<Record<string, () => Graph>> = {
   'mixture of operators': mixture,
 };
 
-/** Loss, gradients and running statistics of one batch, in the form of files. */
-async function step(network: Graph, block: number): Promise<Map<string, Tensor>> {
-  const training = buildTrainingGraph(network, { batch: BATCH, training: true, block });
+/** Loss, gradients, running statistics and noise of one batch, in the form of files. */
+async function step(network: Graph, block: number, options: Partial<TrainingGraphOptions> = {}): Promise<Map<string, Tensor>> {
+  const training = buildTrainingGraph(network, { batch: BATCH, training: true, block, ...options });
+  assert.equal(
+    training.graph.nodes.some((node) => node.domain === NCHWC),
+    block > 1,
+  );
   const program = await runtime.compile(training.graph);
   const feeds = new Map<string, Tensor>();
   for (const { name, shape = [] } of feedsOf(training.graph)) {
     const plain = network.initializers.get(name);
     if (name === training.y) feeds.set(name, labels);
     else if (plain) feeds.set(name, training.encodings.get(name)?.encode(plain) ?? plain);
-    else feeds.set(name, images(shape as number[], 4));
+    else if (name.endsWith('deviation')) feeds.set(name, float32([], [0.7]));
+    else feeds.set(name, images(shape as number[], name === training.x ? 4 : 5));
   }
   const results = await program.run(feeds);
   program.dispose();
@@ -85,6 +95,8 @@ async function step(network: Graph, block: number): Promise<Map<string, Tensor>>
   return new Map([
     plain('loss', training.loss),
     ...[...training.gradients, ...training.updated].map(([name, output]) => plain(name, output)),
+    ...training.state.map(({ input, output }) => plain(input, output)),
+    ...[...training.reports].map(([layer, output]) => plain(`report/${layer}`, output)),
   ]);
 }
 
@@ -95,14 +107,34 @@ describe('the blocked layout', function () {
     if (block === 1) this.skip();
   });
 
-  for (const [name, make] of Object.entries(NETWORKS))
-    it(`gives the loss, gradients and statistics of the portable layout: ${name}`, async () => {
-      const network = make();
-      const [portable, blocked] = [await step(network, 1), await step(network, block)];
-      assert.deepEqual([...blocked.keys()].sort(), [...portable.keys()].sort());
-      const largest = Math.max(...[...portable.values()].flatMap((t) => Array.from(t.data as Float32Array, Math.abs)));
-      for (const [key, tensor] of portable)
-        assertClose(blocked.get(key)!.data as Float32Array, tensor.data as Float32Array, 1e-4, key, 1e-6 * largest);
+  /** A step gives the same in both layouts. */
+  async function assertSame(network: Graph, options: Partial<TrainingGraphOptions> = {}): Promise<void> {
+    const [portable, blocked] = [await step(network, 1, options), await step(network, block, options)];
+    assert.deepEqual([...blocked.keys()].sort(), [...portable.keys()].sort());
+    const largest = Math.max(...[...portable.values()].flatMap((t) => Array.from(t.data as Float32Array, Math.abs)));
+    for (const [key, tensor] of portable)
+      assertClose(blocked.get(key)!.data as Float32Array, tensor.data as Float32Array, 1e-4, key, 1e-6 * largest);
+  }
+
+  for (const [name, make] of Object.entries(NETWORKS)) {
+    it(`gives the loss, gradients and statistics of the portable layout: ${name}`, () => assertSame(make()));
+
+    it(`gives its gradients with running statistics: ${name}`, () => assertSame(make(), { training: false }));
+
+    it(`gives the gradients of its gates, with all else frozen: ${name}`, async () => {
+      const { graph, gates } = insertGates(findChannelGroups(make()));
+      const parameters = [...new Set([...gates.values()].flat().map((gate) => gate.name))];
+      await assertSame(graph, { parameters });
+      await assertSame(graph, { parameters, training: false });
+    });
+  }
+
+  for (const method of ['gaussian', 'dropout', 'random-sign', 'canl', 'anl', 'adversarial'] satisfies NoiseMethod[])
+    it(`gives the gradients, noise and stored state of the portable layout with ${method} noise`, async () => {
+      const pixels = (epsilon: number) => ({ channelAxis: 'first' as const, step: [epsilon], lowest: [-9], highest: [9] });
+      const residual = createModel('resnet8', { input: [3, 8, 8], classes: 3, shortcut: 'conv', seed: 2 });
+      for (const network of method === 'anl' ? [mixture(), residual] : [mixture()])
+        await assertSame(network, { perturbation: createPerturbation(network, { method }, pixels) });
     });
 
   it('trains to the same weights, and a checkpoint fits both layouts', async () => {
