@@ -4,11 +4,11 @@ import path from 'node:path';
 
 /** What was measured on this machine, kept in the user's cache folder as JSON; it holds for one `key` only. */
 export class CacheFile<T> {
-  readonly path: string;
+  constructor(private readonly name: string) {}
 
-  constructor(name: string) {
+  get path(): string {
     const home = process.platform === 'win32' ? process.env.LOCALAPPDATA : process.env.XDG_CACHE_HOME;
-    this.path = path.join(home ?? path.join(os.homedir(), '.cache'), 'scalpel', name);
+    return path.join(home ?? path.join(os.homedir(), '.cache'), 'scalpel', this.name);
   }
 
   read(key: string): T | undefined {

@@ -7,7 +7,7 @@ const file = new CacheFile<KernelCosts>('kernels.json');
 
 const keyOf = (version: string): string => JSON.stringify([version, os.cpus()[0]?.model, os.cpus().length]);
 
-export const kernelCostsFile = file.path;
+export const kernelCostsFile = (): string => file.path;
 
 export const readKernelCosts = (version: string): KernelCosts | undefined => file.read(keyOf(version));
 

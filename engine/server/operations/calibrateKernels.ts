@@ -50,7 +50,7 @@ export async function calibrateKernels({ path, batch }: CalibrateOptions, contex
   addKernelCosts(runtime.name, { formulations, channels });
   return {
     runtime: runtime.name,
-    file: kernelCostsFile,
+    file: kernelCostsFile(),
     seconds: (performance.now() - start) / 1000,
     formulations: formulations.map(describe),
     channels,
