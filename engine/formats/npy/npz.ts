@@ -19,11 +19,11 @@ export function readNpz(path: string): Map<string, Tensor> {
   return new Map(arrays.map(([name, body]) => [name.slice(0, -4), parseNpy(body, `${path}:${name}`)]));
 }
 
-/** Writes arrays as an uncompressed .npz, as numpy.savez does; the file appears whole or not at all. */
+/** Writes arrays as an uncompressed .npz, as numpy.savez does; the file appears whole or not at all, and the next write takes away what a killed one left. */
 export function writeNpz(path: string, arrays: ReadonlyMap<string, Tensor>): void {
   const entries: Zippable = {};
   for (const [name, tensor] of arrays) entries[`${name}.npy`] = formatNpy(tensor);
-  const partial = `${path}.${process.pid}.partial`;
+  const partial = `${path}.partial`;
   try {
     writeFileSync(partial, zipSync(entries, { level: 0 }));
     renameSync(partial, path);
