@@ -14,6 +14,8 @@ const PRECISION = 0.01;
 const SMALL_PINNED = 4096;
 /** Part of the budget that weights and state may take before it is tried to keep them in the spill. */
 const PINNED_SHARE = 1 / 8;
+/** Policies that 'auto' takes the cheapest of; its own mixes the others value by value. */
+const CHOSEN_FROM: readonly MemoryPolicy[] = ['auto', 'offload', 'recompute'];
 /** Larger programs are scheduled in one way only, if that succeeds. */
 const MANY_OPERATIONS = 20_000;
 
@@ -63,7 +65,7 @@ function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number):
       if (!best || extraSeconds(schedule) < extraSeconds(best)) best = schedule;
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;
-      failure = error;
+      if (!failure || program.operations.indexOf(error.operation) >= program.operations.indexOf(failure.operation)) failure = error;
     }
   }
   if (!best) throw failure ?? new SurgeryError('internal', 'No schedule was tried');
@@ -80,7 +82,8 @@ interface Way {
 function waysToSchedule(program: MemoryProgram, policy: MemoryPolicy, budget: number): Way[] {
   const ways: Way[] = PLACEMENTS.map((placement) => ({ by: 'liveness', placement }));
   if (policy === 'liveness') return ways;
-  for (const away of awayChoices(program, policy, budget)) ways.push(...PLACEMENTS.map((placement) => ({ by: policy, placement, away })));
+  for (const by of policy === 'auto' ? CHOSEN_FROM : [policy])
+    for (const away of awayChoices(program, by, budget)) ways.push(...PLACEMENTS.map((placement) => ({ by, placement, away })));
   return ways;
 }
 

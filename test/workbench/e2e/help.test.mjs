@@ -62,7 +62,7 @@ describe('help for people and language models', () => {
     const { scalpel_inspect: model, scalpel_memory: memory } = JSON.parse(readFileSync(file, 'utf8'));
     assert.match(model, /^ONNX opset \d+.* parameters, .* MACs for one sample/);
     assert.match(model, /conv1, Conv, .*16x32x32/);
-    assert.match(memory, /^offload: the budget does not hold it; floor .* \(layer1\.0\.relu1\)$/m);
+    assert.match(memory, /^offload: the budget does not hold it; floor .* \(layer.+\)$/m);
     assert.match(memory, /^none: the budget does not hold it; floor .* MiB$/m);
   });
 });

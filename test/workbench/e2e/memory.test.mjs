@@ -243,6 +243,7 @@ describe('memory timeline in the workbench', () => {
     await frame.locator('#batch input').press('Enter');
     await frame.locator('#budget input').fill('8MiB');
     await frame.locator('#budget input').press('Enter');
+    await frame.locator('.notice', { hasText: '8.0 MiB cannot hold a step' }).waitFor();
     await frame.locator('#use').click();
     await frame.locator('.notice', { hasText: 'now runs within 8.0 MiB' }).waitFor();
     await startCommand('Scalpel: Tune with Data');
