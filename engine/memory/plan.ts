@@ -14,8 +14,8 @@ const PRECISION = 0.01;
 const SMALL_PINNED = 4096;
 /** Part of the budget that weights and state may take before it is tried to keep them in the spill. */
 const PINNED_SHARE = 1 / 8;
-/** Policies that 'auto' takes the cheapest of; its own mixes the others value by value. */
-const CHOSEN_FROM: readonly MemoryPolicy[] = ['auto', 'offload', 'recompute'];
+/** What 'auto' falls back on, in this order, where mixing value by value does not fit. */
+const FALLBACKS: readonly MemoryPolicy[] = ['auto', 'offload', 'recompute'];
 /** Larger programs are scheduled in one way only, if that succeeds. */
 const MANY_OPERATIONS = 20_000;
 
@@ -56,19 +56,27 @@ export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budg
 }
 
 function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
+  const failures: BudgetTooSmall[] = [];
+  for (const by of policy === 'auto' ? FALLBACKS : [policy]) {
+    const schedule = cheapestOf(program, waysToSchedule(program, by, budget), budget, failures);
+    if (schedule) return { ...schedule, policy };
+  }
+  const reached = ({ operation }: BudgetTooSmall): number => program.operations.indexOf(operation);
+  throw failures.reduce((a, b) => (reached(b) >= reached(a) ? b : a));
+}
+
+function cheapestOf(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
   let best: Schedule | undefined;
-  let failure: BudgetTooSmall | undefined;
-  for (const { by, placement, away } of waysToSchedule(program, policy, budget)) {
+  for (const { by, placement, away } of ways) {
     if (best && (extraSeconds(best) === 0 || program.operations.length > MANY_OPERATIONS)) break;
     try {
-      const schedule = { ...scheduleWithin(program, budget, by, placement, away), policy };
+      const schedule = scheduleWithin(program, budget, by, placement, away);
       if (!best || extraSeconds(schedule) < extraSeconds(best)) best = schedule;
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;
-      if (!failure || program.operations.indexOf(error.operation) >= program.operations.indexOf(failure.operation)) failure = error;
+      failures.push(error);
     }
   }
-  if (!best) throw failure ?? new SurgeryError('internal', 'No schedule was tried');
   return best;
 }
 
@@ -82,8 +90,7 @@ interface Way {
 function waysToSchedule(program: MemoryProgram, policy: MemoryPolicy, budget: number): Way[] {
   const ways: Way[] = PLACEMENTS.map((placement) => ({ by: 'liveness', placement }));
   if (policy === 'liveness') return ways;
-  for (const by of policy === 'auto' ? CHOSEN_FROM : [policy])
-    for (const away of awayChoices(program, by, budget)) ways.push(...PLACEMENTS.map((placement) => ({ by, placement, away })));
+  for (const away of awayChoices(program, policy, budget)) ways.push(...PLACEMENTS.map((placement) => ({ by: policy, placement, away })));
   return ways;
 }
 

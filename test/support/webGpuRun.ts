@@ -1,12 +1,12 @@
 import { createModel } from '../../engine/architectures/createModel';
 import { CRuntime } from '../../engine/runtime/onnxruntime/cRuntime';
 import type { MemoryPolicy } from '../../engine/contract/memory';
-import { memoryFloor } from '../../engine/memory/plan';
 import { timelineOf } from '../../engine/memory/timeline';
 import { ScheduledGpuProgram } from '../../engine/runtime/onnxruntime/scheduledGpuProgram';
 import type { CompileOptions, MemoryOptions, Program, Runtime } from '../../engine/runtime/runtime';
 import type { Graph } from '../../engine/graph/graph';
 import { residualNetwork, trainOnNoise } from './smallNetworks';
+import { tightBudget } from './tightBudget';
 
 export interface Budgeted {
   readonly losses: readonly number[];
@@ -68,7 +68,7 @@ async function trainWithin(runtime: CRuntime, network: Graph, policy: MemoryPoli
       return program;
     };
     const whole = await scheduled({ policy: 'liveness' });
-    const budget = memoryFloor(whole.program, policy).bytes;
+    const budget = tightBudget(whole.program, policy);
     whole.dispose();
     const program = await scheduled({ policy, budget });
     programs.push(program);

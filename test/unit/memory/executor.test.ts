@@ -7,9 +7,8 @@ import { buildTrainingGraph, carriedValues } from '../../../engine/autodiff/trai
 import type { Graph } from '../../../engine/graph/graph';
 import { Random } from '../../../engine/graph/random';
 import { float32, int64 } from '../../../engine/graph/tensor';
-import type { MemoryPolicy } from '../../../engine/contract/memory';
 import { lowerGraph } from '../../../engine/memory/lowerGraph';
-import { leastPool, memoryFloor, planMemory } from '../../../engine/memory/plan';
+import { memoryFloor, planMemory } from '../../../engine/memory/plan';
 import type { MemoryProgram } from '../../../engine/memory/program';
 import { GraphBuilder } from '../../../engine/ops/graphBuilder';
 import { createPerturbation } from '../../../engine/robustness/noise/createPerturbation';
@@ -18,6 +17,7 @@ import type { MemoryOptions } from '../../../engine/runtime/runtime';
 import { SpillFile } from '../../../engine/runtime/spillFile';
 import { Trainer, type TrainerOptions } from '../../../engine/training/trainer';
 import { assertClose } from '../../support/close';
+import { tightBudget } from '../../support/tightBudget';
 
 const runtime = openRuntime();
 const BATCH = 16;
@@ -100,12 +100,6 @@ function trainingProgram(graph: Graph): MemoryProgram {
   return lowerGraph(training.graph, { carry: carriedValues(training) }).program;
 }
 
-/** The floor; for the automatic policy, which only moves there, halfway to a pool that holds everything, where it repeats as well. */
-function tight(program: MemoryProgram, policy: MemoryPolicy): number {
-  const floor = memoryFloor(program, policy).bytes;
-  return policy === 'auto' ? Math.ceil((floor + leastPool(program)) / 2) : floor;
-}
-
 describe('memory: training within a budget', () => {
   it('gives the same bits under every policy, with batch norm and dropout and freed memory poisoned', async () => {
     const graph = network();
@@ -113,7 +107,7 @@ describe('memory: training within a budget', () => {
     const program = trainingProgram(graph);
     let [moved, repeated] = [0, 0];
     for (const policy of ['none', 'offload', 'recompute', 'auto'] as const) {
-      const budget = policy === 'none' ? undefined : tight(program, policy);
+      const budget = policy === 'none' ? undefined : tightBudget(program, policy);
       const { trafficBytes, recomputations } = planMemory(program, policy, budget);
       moved += trafficBytes;
       repeated += recomputations;

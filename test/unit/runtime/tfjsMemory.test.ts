@@ -5,7 +5,6 @@ import { Layers } from '../../../engine/architectures/layers';
 import { buildTrainingGraph, carriedValues } from '../../../engine/autodiff/trainingGraph';
 import type { MemoryPolicy } from '../../../engine/contract/memory';
 import type { Graph } from '../../../engine/graph/graph';
-import { memoryFloor } from '../../../engine/memory/plan';
 import { timelineOf } from '../../../engine/memory/timeline';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
 import type { MemoryOptions } from '../../../engine/runtime/runtime';
@@ -15,6 +14,7 @@ import { TfjsRuntime } from '../../../engine/runtime/tfjs/tfjsRuntime';
 import { assertClose } from '../../support/close';
 import { trainOnNoise, trainSteps } from '../../support/smallNetworks';
 import { held, tensorFlow } from '../../support/tensorFlow';
+import { tightBudget } from '../../support/tightBudget';
 
 /** Five convolutions with batch norm: activations that come cheaply from others. */
 function chain(): Graph {
@@ -33,10 +33,10 @@ async function compiled(network: Graph, memory: MemoryOptions): Promise<Schedule
   return tensorFlow.compile(training.graph, { carry: carriedValues(training), memory });
 }
 
-async function floorOf(network: Graph, policy: MemoryPolicy): Promise<number> {
+async function budgetFor(network: Graph, policy: MemoryPolicy): Promise<number> {
   const program = await compiled(network, { policy: 'liveness' });
   program.dispose();
-  return memoryFloor(program.program, policy).bytes;
+  return tightBudget(program.program, policy);
 }
 
 describe('a memory budget on the TensorFlow runtime', () => {
@@ -49,7 +49,7 @@ describe('a memory budget on the TensorFlow runtime', () => {
     assertClose(plain.losses, reference.losses, 1e-4, 'losses');
     let [moved, repeated] = [0, 0];
     for (const policy of ['offload', 'recompute', 'auto'] as const) {
-      const budget = await floorOf(network, policy);
+      const budget = await budgetFor(network, policy);
       const program = await compiled(network, { policy, budget });
       moved += program.schedule.trafficBytes;
       repeated += program.schedule.recomputations;
@@ -65,7 +65,7 @@ describe('a memory budget on the TensorFlow runtime', () => {
 
   for (const policy of ['liveness', 'recompute', 'auto'] as const)
     it(`holds what the plan says, and never more than the budget (${policy})`, async () => {
-      const budget = await floorOf(network, policy);
+      const budget = await budgetFor(network, policy);
       const before = held().bytes;
       const program = await compiled(network, { policy, budget });
       const trainer = await Trainer.create(
@@ -90,12 +90,12 @@ describe('a memory budget on the TensorFlow runtime', () => {
     const options = { steps: 10, batch: BATCH, input: [5, 3] };
     const plain = await trainOnNoise(tensorFlow, lstm, options);
     assertClose(plain.losses, (await trainOnNoise(openRuntime(), lstm, options)).losses, 1e-4, 'losses');
-    const actual = await trainOnNoise(tensorFlow, lstm, { ...options, memory: { budget: await floorOf(lstm, 'auto') } });
+    const actual = await trainOnNoise(tensorFlow, lstm, { ...options, memory: { budget: await budgetFor(lstm, 'auto') } });
     assert.deepEqual(actual.losses, plain.losses);
   });
 
   it('keeps what leaves a GPU in the host’s memory', async () => {
-    const budget = await floorOf(network, 'offload');
+    const budget = await budgetFor(network, 'offload');
     const options = { steps: 2, batch: BATCH, memory: { policy: 'offload', budget } } as const;
     const gpu = new TfjsRuntime(tf, { package: 'fake-gpu', version: '1', hardware: 'pretends to have a memory of its own' });
     const [inMemory, inFile] = [await trainOnNoise(gpu, network, options), await trainOnNoise(tensorFlow, network, options)];
