@@ -227,7 +227,8 @@ describe('memory timeline in the workbench', () => {
       ['#export-trace', 'shapes-resnet8.memory-trace.json'],
     ]) {
       await frame.locator(button).click();
-      await page.locator('.quick-input-widget input.input').waitFor();
+      const proposed = page.locator('.quick-input-widget input.input');
+      await until(async () => (await proposed.inputValue().catch(() => '')).endsWith(name), `${name} is proposed`);
       await page.keyboard.press('Enter');
       const target = path.join(server.workspace, name);
       await until(() => existsSync(target), `${name} is there`);
