@@ -124,9 +124,9 @@ export class Trainer {
     const held = heldValues(compiled, network);
     const kept = copyGraph(network);
     for (const name of compiled.updated.keys()) {
-      const placeholder = emptied(network.initializers.get(name) as Tensor);
-      kept.initializers.set(name, placeholder);
-      if (options.consume) network.initializers.set(name, placeholder);
+      const empty = emptied(network.initializers.get(name) as Tensor);
+      kept.initializers.set(name, empty);
+      if (options.consume) network.initializers.set(name, empty);
     }
     return new Trainer(kept, compiled, program, options, held, current, next);
   }

@@ -1,10 +1,20 @@
 /** A workbench in a browser with what every end-to-end test does in it. */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../../tools/install.mjs';
 import { openBrowser, startServer } from './workbench.mjs';
 
 const shots = path.join(root, 'out/screenshots');
+
+/** What the command line answers as JSON. */
+export const scalpel = (...args) =>
+  JSON.parse(
+    execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
 
 export async function until(check, what, timeout = 30_000) {
   const start = Date.now();
@@ -28,8 +38,8 @@ export async function openSession(options = {}) {
   }
   await load();
 
-  /** Chooses in the quick input that a key opens. */
-  async function pick(key, text) {
+  /** Chooses in the quick input that a key opens; another may open at once. */
+  async function choose(key, text) {
     await page.keyboard.press(key);
     const input = page.locator('.quick-input-widget input.input');
     await input.waitFor();
@@ -37,6 +47,10 @@ export async function openSession(options = {}) {
     const row = text.replace(/^>/, '');
     await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor({ timeout: 30_000 });
     await page.keyboard.press('Enter');
+  }
+
+  async function pick(key, text) {
+    await choose(key, text);
     await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
   }
 
@@ -76,6 +90,7 @@ export async function openSession(options = {}) {
     shot,
     setColours,
     command: (name) => pick('F1', `>${name}`),
+    startCommand: (name) => choose('F1', `>${name}`),
     async opened(selector, timeout = 60_000) {
       let frame;
       await until(async () => (frame = await pageWith(selector)) !== undefined, `a page with ${selector} is there`, timeout);

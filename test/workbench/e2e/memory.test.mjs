@@ -1,113 +1,43 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { root } from '../../../tools/install.mjs';
-import { openBrowser, startServer } from '../workbench.mjs';
+import { openSession, scalpel, until } from '../session.mjs';
 
 const SAMPLE = 'shapes-resnet8.onnx';
-const shots = path.join(root, 'out/screenshots');
-
 describe('memory timeline in the workbench', () => {
-  let server;
-  let browser;
+  let session;
   let page;
+  let server;
+  let command;
+  let startCommand;
+  let opened;
+  let shot;
+  let setColours;
+  let shotInColours;
   const file = () => path.join(server.workspace, SAMPLE);
 
   before(async () => {
-    mkdirSync(shots, { recursive: true });
-    server = await startServer({ files: { 'model.py': path.join(root, 'sample/model.py') } });
-    browser = await openBrowser(process.env.CHROMIUM);
-    page = browser.page;
-    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').waitFor({ timeout: 90_000 });
+    session = await openSession({ files: { 'model.py': path.join(root, 'sample/model.py') } });
+    ({ page, server, command, startCommand, opened, shot, setColours, shotInColours } = session);
   });
 
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  after(() => session?.close());
 
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await shot(`failed-memory-${this.currentTest.title.replace(/\W+/g, '-')}`);
+    if (this.currentTest?.state === 'failed') await session?.shot(`failed-memory-${this.currentTest.title.replace(/\W+/g, '-')}`);
   });
 
-  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
-  const memory = (...args) =>
-    JSON.parse(
-      execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), 'memory', file(), '--batch', '64', ...args, '--json'], {
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }),
-    );
+  const memory = (...args) => scalpel('memory', file(), '--batch', '64', ...args);
   const size = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const policyOf = (report, name) => report.policies.find((p) => p.policy === name);
-
-  async function startCommand(name) {
-    await page.keyboard.press('F1');
-    const input = page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(`>${name}`);
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor({ timeout: 30_000 });
-    await page.keyboard.press('Enter');
-  }
-
-  async function command(name) {
-    await startCommand(name);
-    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
-  }
-
-  const webviewWith = async (selector) => {
-    const count = await page.locator('iframe.webview').count();
-    for (let i = 0; i < count; i++) {
-      const frame = page.frameLocator('iframe.webview').nth(i).frameLocator('iframe#active-frame');
-      const found = await frame
-        .locator(selector)
-        .count()
-        .catch(() => 0);
-      if (found > 0) return frame;
-    }
-    return undefined;
-  };
-
-  async function opened(selector) {
-    let frame;
-    await until(async () => (frame = await webviewWith(selector)) !== undefined, `a page with ${selector} is there`, 60_000);
-    return frame;
-  }
-
-  async function until(check, what, timeout = 30_000) {
-    const start = Date.now();
-    for (;;) {
-      if (await check()) return;
-      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 
   const timeline = () => opened('.timeline');
   const idle = async (frame) => {
     await until(async () => (await frame.locator('dd.estimate').count()) === 0, 'the figures are exact');
     await until(async () => (await frame.locator('#page').getAttribute('aria-busy')) === 'false', 'nothing is computed');
   };
-
-  async function setColours(colorScheme) {
-    await page.emulateMedia({ colorScheme });
-    const type = colorScheme === 'light' ? /(^| )vs( |$)/ : /vs-dark/;
-    await until(
-      async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
-      `the colours are ${colorScheme}`,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 700));
-  }
-
-  async function shotInColours(name) {
-    for (const colours of ['light', 'dark']) {
-      await setColours(colours);
-      await shot(`${name}-${colours}`);
-    }
-  }
 
   it("shows where the peak is, with the engine's figures", async () => {
     await command('Scalpel: Open Sample Model');

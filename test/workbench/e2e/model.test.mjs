@@ -1,91 +1,38 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { root } from '../../../tools/install.mjs';
-import { openBrowser, startServer } from '../workbench.mjs';
+import { openSession, scalpel, until } from '../session.mjs';
 
 const SAMPLE = 'shapes-resnet8.onnx';
 const DATA = 'generated:shapes?classes=10&size=32&seed=1';
-const shots = path.join(root, 'out/screenshots');
-
-const scalpel = (...args) =>
-  JSON.parse(
-    execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }),
-  );
-
 describe('the sample in the workbench', () => {
-  let server;
-  let browser;
+  let session;
   let page;
+  let server;
+  let pick;
+  let command;
+  let shot;
+  let setColours;
+  let shotInColours;
   const file = () => path.join(server.workspace, SAMPLE);
 
   before(async () => {
-    mkdirSync(shots, { recursive: true });
-    server = await startServer({ files: { 'model.py': path.join(root, 'sample/model.py') } });
-    browser = await openBrowser(process.env.CHROMIUM);
-    page = browser.page;
-    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
+    session = await openSession({ files: { 'model.py': path.join(root, 'sample/model.py') } });
+    ({ page, server, pick, command, shot, setColours, shotInColours } = session);
     await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'model.py' }).waitFor({ timeout: 90_000 });
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').waitFor({ timeout: 90_000 });
   });
 
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  after(() => session?.close());
 
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await shot(`failed-${this.currentTest.title.replace(/\W+/g, '-')}`);
+    if (this.currentTest?.state === 'failed') await session?.shot(`failed-${this.currentTest.title.replace(/\W+/g, '-')}`);
   });
 
-  /** Chooses in the quick input. */
-  async function pick(key, text) {
-    await page.keyboard.press(key);
-    const input = page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(text);
-    const row = text.replace(/^>/, '');
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor({ timeout: 30_000 });
-    await page.keyboard.press('Enter');
-    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
-  }
-
-  const command = (name) => pick('F1', `>${name}`);
   const webview = () => page.frameLocator('iframe.webview').last().frameLocator('iframe#active-frame');
   const figure = (name) => webview().locator('.overview .figure', { hasText: name }).locator('dd');
-  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
-
-  async function until(check, what, timeout = 30_000) {
-    const start = Date.now();
-    for (;;) {
-      if (await check()) return;
-      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 150));
-    }
-  }
-
-  /** The workbench follows the system's colours. */
-  async function setColours(colorScheme) {
-    await page.emulateMedia({ colorScheme });
-    const type = colorScheme === 'light' ? /(^| )vs( |$)/ : /vs-dark/;
-    await until(
-      async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
-      `the colours are ${colorScheme}`,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 700));
-  }
-
-  async function shotInColours(name) {
-    for (const colours of ['light', 'dark']) {
-      await setColours(colours);
-      await shot(`${name}-${colours}`);
-    }
-  }
 
   it('lists what networks can run on, with the reason for what cannot', async () => {
     await command('Scalpel: Choose Device');

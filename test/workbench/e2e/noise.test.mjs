@@ -1,93 +1,31 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
-import { root } from '../../../tools/install.mjs';
-import { openBrowser, startServer } from '../workbench.mjs';
+import { openSession, until } from '../session.mjs';
 
 const SAMPLE = 'shapes-resnet8.onnx';
 const TUNED = 'shapes-resnet8-anl.onnx';
 const DATA = 'generated:shapes?classes=10&size=32&seed=1&count=2400';
-const shots = path.join(root, 'out/screenshots');
-
 describe('noise and robustness in the workbench', () => {
-  let server;
-  let browser;
+  let session;
   let page;
+  let server;
+  let command;
+  let opened;
+  let shot;
+  let shotInColours;
 
   before(async () => {
-    mkdirSync(shots, { recursive: true });
-    server = await startServer({});
-    browser = await openBrowser(process.env.CHROMIUM);
-    page = browser.page;
-    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').waitFor({ timeout: 90_000 });
+    session = await openSession();
+    ({ page, server, command, opened, shot, shotInColours } = session);
   });
 
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  after(() => session?.close());
 
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await shot(`failed-noise-${this.currentTest.title.replace(/\W+/g, '-')}`);
+    if (this.currentTest?.state === 'failed') await session?.shot(`failed-noise-${this.currentTest.title.replace(/\W+/g, '-')}`);
   });
-
-  async function command(name) {
-    await page.keyboard.press('F1');
-    const input = page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(`>${name}`);
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor({ timeout: 30_000 });
-    await page.keyboard.press('Enter');
-    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
-  }
-
-  /** The page that has an element of this kind; hidden pages stay in the document. */
-  const webviewWith = async (selector) => {
-    const count = await page.locator('iframe.webview').count();
-    for (let i = 0; i < count; i++) {
-      const frame = page.frameLocator('iframe.webview').nth(i).frameLocator('iframe#active-frame');
-      if (
-        (await frame
-          .locator(selector)
-          .count()
-          .catch(() => 0)) > 0
-      )
-        return frame;
-    }
-    return undefined;
-  };
-
-  async function opened(selector, timeout = 60_000) {
-    let frame;
-    await until(async () => (frame = await webviewWith(selector)) !== undefined, `a page with ${selector} is there`, timeout);
-    return frame;
-  }
-
-  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
-
-  async function until(check, what, timeout = 30_000) {
-    const start = Date.now();
-    for (;;) {
-      if (await check()) return;
-      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 150));
-    }
-  }
-
-  async function shotInColours(name) {
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      const type = colorScheme === 'light' ? /(^| )vs( |$)/ : /vs-dark/;
-      await until(
-        async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
-        `the colours are ${colorScheme}`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      await shot(`${name}-${colorScheme}`);
-    }
-  }
 
   it('lets a layer take noise from the table of layers, undoably', async () => {
     await command('Scalpel: Open Sample Model');

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
-import { root } from '../../../tools/install.mjs';
-import { openBrowser, startServer } from '../workbench.mjs';
+import { openSession, scalpel, until } from '../session.mjs';
 
 const MODEL = 'lstm.onnx';
 const INPUTS = 64;
@@ -23,98 +21,29 @@ class Classifier(nn.Module):
         y, _ = self.lstm(x)
         return self.fc(y[:, -1])
 `;
-const shots = path.join(root, 'out/screenshots');
-
-const scalpel = (...args) =>
-  JSON.parse(
-    execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }),
-  );
-
 describe('block-term ranks in the workbench', () => {
-  let server;
-  let browser;
+  let session;
   let page;
+  let server;
+  let command;
+  let opened;
+  let shot;
+  let shotInColours;
   const file = () => path.join(server.workspace, MODEL);
   const parameters = () => scalpel('inspect', file()).totals.parameters;
 
   before(async () => {
-    mkdirSync(shots, { recursive: true });
-    server = await startServer({});
+    session = await openSession();
+    ({ page, server, command, opened, shot, shotInColours } = session);
     scalpel('create', 'lstm', '--input', `8,${INPUTS}`, '--classes', '6', '--hidden', String(HIDDEN), '--seed', '1', '-o', file());
     writeFileSync(path.join(server.workspace, 'classifier.py'), SOURCE);
-    browser = await openBrowser(process.env.CHROMIUM);
-    page = browser.page;
-    await page.goto(server.url, { waitUntil: 'domcontentloaded' });
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').waitFor({ timeout: 90_000 });
   });
 
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  after(() => session?.close());
 
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await shot(`failed-ranks-${this.currentTest.title.replace(/\W+/g, '-')}`);
+    if (this.currentTest?.state === 'failed') await session?.shot(`failed-ranks-${this.currentTest.title.replace(/\W+/g, '-')}`);
   });
-
-  async function command(name) {
-    await page.keyboard.press('F1');
-    const input = page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(`>${name}`);
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor({ timeout: 30_000 });
-    await page.keyboard.press('Enter');
-    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
-  }
-
-  /** The page that has an element of this kind; hidden pages stay in the document. */
-  async function opened(selector, timeout = 60_000) {
-    let found;
-    await until(
-      async () => {
-        const count = await page.locator('iframe.webview').count();
-        for (let i = 0; i < count && !found; i++) {
-          const frame = page.frameLocator('iframe.webview').nth(i).frameLocator('iframe#active-frame');
-          const matches = await frame
-            .locator(selector)
-            .count()
-            .catch(() => 0);
-          if (matches > 0) found = frame;
-        }
-        return found !== undefined;
-      },
-      `a page with ${selector} is there`,
-      timeout,
-    );
-    return found;
-  }
-
-  const shot = (name) => page.screenshot({ path: path.join(shots, `${name}.png`) });
-
-  async function until(check, what, timeout = 30_000) {
-    const start = Date.now();
-    for (;;) {
-      if (await check()) return;
-      if (Date.now() - start > timeout) throw new Error(`Timed out waiting until ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 150));
-    }
-  }
-
-  async function shotInColours(name) {
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      const type = colorScheme === 'light' ? /(^| )vs( |$)/ : /vs-dark/;
-      await until(
-        async () => type.test((await page.locator('.monaco-workbench').first().getAttribute('class')) ?? ''),
-        `the colours are ${colorScheme}`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      await shot(`${name}-${colorScheme}`);
-    }
-  }
 
   const ranks = () => opened('.layer-list');
   const figure = async (id) => (await ranks()).locator(`#${id}`).innerText();

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { root } from '../../../tools/install.mjs';
-import { openSession, until } from '../session.mjs';
+import { openSession, scalpel, until } from '../session.mjs';
 
 const DATA = 'generated:shapes?classes=10&size=32&seed=1&count=1200';
 const SETTINGS = {
@@ -17,8 +17,7 @@ const SETTINGS = {
   batch: '64',
 };
 
-const inspect = (file) =>
-  JSON.parse(execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), 'inspect', file, '--json'], { encoding: 'utf8' }));
+const inspect = (file) => scalpel('inspect', file);
 
 describe('Tick-Tock in the workbench', () => {
   let session;
