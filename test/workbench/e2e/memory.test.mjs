@@ -14,13 +14,12 @@ describe('memory timeline in the workbench', () => {
   let startCommand;
   let opened;
   let shot;
-  let setColours;
   let shotInColours;
   const file = () => path.join(server.workspace, SAMPLE);
 
   before(async () => {
     session = await openSession({ files: { 'model.py': path.join(root, 'sample/model.py') } });
-    ({ page, server, command, startCommand, opened, shot, setColours, shotInColours } = session);
+    ({ page, server, command, startCommand, opened, shot, shotInColours } = session);
   });
 
   after(() => session?.close());
