@@ -44,6 +44,50 @@ export function softmaxCrossEntropy(builder: GraphBuilder, logits: string, label
   return { loss, correct, gradient };
 }
 
+/** How much of the loss a teacher's outputs make, and how far both sides' outputs are softened. */
+export interface Distillation {
+  /** From 0 (labels alone) to 1 (the teacher alone). */
+  readonly weight: number;
+  readonly temperature: number;
+}
+
+/**
+ * Knowledge distillation (Hinton, Vinyals, Dean 2015, section 2): (1 - w) cross-entropy + w T^2 KL(softmax(t / T) || softmax(z / T)), mean
+ * over the batch; its second part has the gradient w T (softmax(z / T) - softmax(t / T)) / B.
+ *
+ * @param logits [B, K] float32 (trailing axes of size one are dropped)
+ * @param labels [B] int64
+ * @param teacher logits of the teacher, same shape
+ */
+export function distillationLoss(
+  builder: GraphBuilder,
+  logits: string,
+  labels: string,
+  teacher: string,
+  { weight, temperature }: Distillation,
+): Loss {
+  const plain = softmaxCrossEntropy(builder, logits, labels);
+  const batch = builder.shape(logits)[0] ?? 1;
+  const emit = (op: string, inputs: readonly string[], name: string, attributes = {}): string =>
+    builder.emit(op, inputs, attributes, { name: `distillation/${name}` });
+  const softened = (value: string, name: string): string =>
+    emit('LogSoftmax', [emit('Mul', [value, builder.scalar(1 / temperature)], `${name}Softened`)], `${name}LogSoftmax`, { axis: 1 });
+  const [student, wanted] = [softened(logits, 'Student'), softened(teacher, 'Teacher')];
+  const target = emit('Exp', [wanted], 'Target');
+  const divergences = emit('Mul', [target, emit('Sub', [wanted, student], 'Ratio')], 'Divergences');
+  const axes = builder.ints(builder.shape(logits).map((_, axis) => axis));
+  const divergence = emit('ReduceSum', [divergences, axes], 'Sum', { keepdims: 0 });
+  const mixed = (value: string, factor: number, other: string, name: string): string =>
+    emit('Add', [emit('Mul', [value, builder.scalar(1 - weight)], `${name}OfLabels`), scaled(other, factor, name)], name);
+  const scaled = (value: string, factor: number, name: string): string => emit('Mul', [value, builder.scalar(factor)], `${name}OfTeacher`);
+  const difference = emit('Sub', [emit('Exp', [student], 'Softmax'), target], 'Difference');
+  return {
+    loss: mixed(plain.loss, (weight * temperature ** 2) / batch, divergence, 'Loss'),
+    correct: plain.correct,
+    gradient: mixed(plain.gradient, (weight * temperature) / batch, difference, 'Gradient'),
+  };
+}
+
 /** Mean of (z - target)^2 over all elements, gradient 2 (z - target) / elements; no prediction counts as correct. */
 export function meanSquaredError(builder: GraphBuilder, output: string, target: string): Loss {
   const elements = elementCount(builder.shape(output));

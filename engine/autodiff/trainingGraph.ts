@@ -9,9 +9,10 @@ import { parametersOf } from '../ops/parameters';
 import { classifierInputs } from './classifierInputs';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
 import type { Encoding } from './encoding';
+import type { Distillation } from './loss';
 import { type AccumulationInputs, type Optimiser, type StateSlot, type StepInputs, emitAccumulation, emitUpdate } from './optimiser';
 import type { Perturbation, RandomInput } from './perturbation';
-import { TrainingPasses } from './trainingPasses';
+import { TEACHER, TrainingPasses } from './trainingPasses';
 
 export interface TrainingGraphOptions {
   readonly batch: number;
@@ -19,6 +20,8 @@ export interface TrainingGraphOptions {
   readonly training: boolean;
   /** Cross-entropy of a classifier with labels [batch] (by default), or mean squared distance of the first output to a target of its shape. */
   readonly loss?: 'cross-entropy' | 'squared';
+  /** Mixes the outputs of a teacher, fed as `teacher`, into the cross-entropy. */
+  readonly distillation?: Distillation;
   /** Initializers to differentiate; all parameters when left out. */
   readonly parameters?: readonly string[];
   /** Also gives the gradient with respect to the network's input, under the input's name. */
@@ -48,6 +51,8 @@ export interface TrainingGraph {
   readonly y: string;
   /** Input of the sequences' lengths, [batch], where the network takes them. */
   readonly lengths?: NamedValue;
+  /** Input of the teacher's logits, of the network's output's shape, where there is a teacher. */
+  readonly teacher?: { readonly input: string; readonly dims: readonly number[] };
   /** Scalar outputs: mean loss, and count of correct predictions (int64). */
   readonly loss: string;
   readonly correct: string;
@@ -91,6 +96,7 @@ export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions
   const saliency = exposeAll(builder, saliencyOf(builder, gradients, options.saliency ?? []));
   const common = {
     lengths: inputs.lengths,
+    ...(options.distillation ? { teacher: { input: TEACHER, dims: builder.shape(TEACHER) } } : {}),
     graph: builder.graph,
     batch: options.batch,
     x,

@@ -7,7 +7,7 @@ import { type ExpandedRules, type ForwardNode, appendBackward, dependentsOf } fr
 import { type BlockedForward, type BlockedForwardOptions, BlockedPass, blockedForward } from './blocked/blockedForward';
 import type { Encoding } from './encoding';
 import { ForwardPass } from './forwardPass';
-import { type Loss, logitsOf, meanSquaredError, softmaxCrossEntropy } from './loss';
+import { type Distillation, type Loss, distillationLoss, logitsOf, meanSquaredError, softmaxCrossEntropy } from './loss';
 import { NamedEmitter } from './namedEmitter';
 import type { StateSlot } from './optimiser';
 import type { Perturbation, RandomInput, Site, SiteContext } from './perturbation';
@@ -19,9 +19,13 @@ interface Batch {
   readonly y: string;
 }
 
+/** Input of the teacher's logits. */
+export const TEACHER = 'teacher';
+
 export interface PassesOptions {
   readonly training: boolean;
   readonly loss?: 'cross-entropy' | 'squared';
+  readonly distillation?: Distillation;
   readonly perturbation?: Perturbation;
   /** Channels of a block; the plain layout when left out. */
   readonly block?: number;
@@ -74,7 +78,8 @@ export class TrainingPasses {
     const values = perturbation.sites.map((site) => site.value);
     const options = this.layoutOptions([clean.nameOf(this.logits)], values);
     if (options && new BlockedPass(this.builder, clean.nodes, options).hasConvolutions) return this.twoBlockedPasses(perturbation, clean);
-    const { logits, gradient } = this.finish(clean);
+    const logits = clean.nameOf(this.logits);
+    const { gradient } = this.plainLoss(logits);
     const gradients = appendBackward(this.builder, clean.nodes, new Map([[logits, gradient]]), values, this.rules);
     return this.run(new ForwardPass(shared, { prefix: 'perturbed/', earlier: clean, perturb: this.perturbWith(perturbation, gradients) }));
   }
@@ -105,7 +110,7 @@ export class TrainingPasses {
     }
     pass.emit(rest);
     pass.finish();
-    return { ...softmaxCrossEntropy(pass.builder, logits, this.batch.y), logits };
+    return { ...this.lossOf(logits), logits };
   }
 
   /** Gradients of what they are wanted of; the perturbation sees those of the values it perturbed. */
@@ -150,8 +155,18 @@ export class TrainingPasses {
     const options = this.perturbation?.needsCleanGradients ? undefined : this.layoutOptions([logits], this.observed());
     const blocked = options && blockedForward(this.builder, this.nodes, options);
     if (blocked) this.adopt(blocked);
+    return { ...this.lossOf(logits), logits };
+  }
+
+  private lossOf(logits: string): Loss {
+    const { builder, options, batch } = this;
+    if (!options.distillation) return this.plainLoss(logits);
+    return distillationLoss(builder, logits, batch.y, builder.input(TEACHER, builder.shape(logits)), options.distillation);
+  }
+
+  private plainLoss(logits: string): Loss {
     const loss = this.options.loss === 'squared' ? meanSquaredError : softmaxCrossEntropy;
-    return { ...loss(this.builder, logits, this.batch.y), logits };
+    return loss(this.builder, logits, this.batch.y);
   }
 
   /** How the nodes are laid out in blocks; undefined where they are not. */

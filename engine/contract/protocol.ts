@@ -25,6 +25,15 @@ export interface DataOptions {
   readonly limit?: number;
 }
 
+/** A model file whose outputs are learnt beside the labels (knowledge distillation). */
+export interface DistillationOptions {
+  readonly teacher: string;
+  /** Part of the loss that the teacher makes; 0.5 when left out. */
+  readonly weight?: number;
+  /** What both sides' logits are divided by; 4 when left out. */
+  readonly temperature?: number;
+}
+
 export interface TrainOptions extends DataOptions {
   readonly epochs: number;
   readonly batch?: number;
@@ -37,6 +46,7 @@ export interface TrainOptions extends DataOptions {
   readonly seed?: number;
   readonly augment?: boolean;
   readonly noise?: NoiseOptions;
+  readonly distillation?: DistillationOptions;
   /** Layout of activations in memory; the fastest that works when left out. */
   readonly layout?: 'auto' | 'portable' | 'blocked';
   /** Batches whose mean gradient makes one update. */

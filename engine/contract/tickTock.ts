@@ -38,6 +38,8 @@ export interface TickTockOptions extends DataOptions, PruneBudget {
   /** Noise whenever the network trains. */
   readonly noise?: NoiseOptions;
   readonly roundTo?: RoundTo;
+  /** Model file that teaches where the settings have a `teacherWeight`; the model as it was before pruning when left out. */
+  readonly teacher?: string;
   /** Folder that takes the network of every point. */
   readonly snapshots?: string;
   /** Files that take the plan, and the weights as safetensors under the names they have. */

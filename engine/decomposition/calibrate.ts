@@ -106,7 +106,7 @@ export async function calibrate(
         const chosen = order.slice(at * batch, (at + 1) * batch);
         const step = epoch * perEpoch + at;
         const rate = learningRate({ kind: 'cosine', rate: peak, warmup: 10 }, step, total);
-        const { loss } = await trainer.step(pick(x, chosen), pick(y, chosen), rate, signal);
+        const { loss } = await trainer.step(pick(x, chosen), pick(y, chosen), rate, { signal });
         options.onProgress?.(step + 1, total, `squared error ${loss.toPrecision(3)}`);
       }
     }

@@ -28,6 +28,8 @@ export interface TickTockSetup {
   readonly budget: Budget & { readonly latency?: number };
   readonly locked?: ReadonlySet<string>;
   readonly roundTo?: number;
+  /** Who teaches where the settings have a weight for it; the network as it was when left out. */
+  readonly teacher?: Graph;
   /** Noise for training the network as it is at the moment. */
   perturbation?(network: Graph): Perturbation | undefined;
   readonly threads?: number;
@@ -275,6 +277,7 @@ class TickTockRun {
       seed: config.seed,
       optimiser: { kind: 'sgd', momentum: options.momentum, weightDecay: config.weightDecay },
       perturbation: this.setup.perturbation?.(this.state.network),
+      distillation: this.distillation(phase),
       threads,
       signal: this.signal,
       ...(this.state.trainer ? { resume: { epoch: this.state.epoch, state: this.state.trainer } } : {}),
@@ -292,6 +295,13 @@ class TickTockRun {
         this.setup.save?.(this.state);
       },
     });
+  }
+
+  /** Ticks score gates by the plain loss. */
+  private distillation(phase: TickTockPhase): TrainOptions['distillation'] {
+    const { teacherWeight, teacherTemperature } = this.setup.config;
+    if (teacherWeight === 0 || phase === 'tick') return undefined;
+    return { teacher: this.setup.teacher ?? this.setup.network, weight: teacherWeight, temperature: teacherTemperature };
   }
 
   private async addPoint(phase: TickTockPhase, result: EpochResult, removed?: number): Promise<void> {

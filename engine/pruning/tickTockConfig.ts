@@ -19,6 +19,8 @@ export interface TickTockConfig {
   readonly finetuneHighRate: number;
   readonly finetuneMomentum: number;
   readonly finalEpochs: number;
+  readonly teacherWeight: number;
+  readonly teacherTemperature: number;
   readonly momentum: number;
   readonly weightDecay: number;
   readonly batch: number;
@@ -55,6 +57,12 @@ const ENTRIES: { readonly [K in keyof TickTockConfig]: Entry<TickTockConfig[K]> 
   finetuneHighRate: { value: 1e-2, about: 'learning rate in the middle of the fine-tuning' },
   finetuneMomentum: { value: 0.9, range: FRACTION, about: "momentum of the fine-tuning (the authors' code has 0 there)" },
   finalEpochs: { value: 10, whole: true, about: 'epochs at the low rate after the fine-tuning' },
+  teacherWeight: {
+    value: 0,
+    range: FRACTION,
+    about: 'part of the loss of Tocks and fine-tuning that learns the outputs of the network before pruning; not in the paper',
+  },
+  teacherTemperature: { value: 4, range: [0.1, 100], about: 'what outputs are divided by when they are learnt' },
   momentum: { value: 0.9, range: FRACTION, about: 'momentum of SGD in Ticks and Tocks' },
   weightDecay: { value: 5e-4, about: 'weight decay of whatever trains, gates included' },
   batch: { value: 128, whole: true, range: [1, 1e6], about: 'samples in a step' },

@@ -1,3 +1,4 @@
+import type { Distillation } from '../autodiff/loss';
 import type { Optimiser } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
 import { SurgeryError } from '../graph/errors';
@@ -6,6 +7,7 @@ import type { Layout } from '../runtime/layout';
 import type { MemoryOptions, Runtime } from '../runtime/runtime';
 import { type Batch, evaluate } from './evaluate';
 import { type ScheduleOptions, learningRate } from './schedule';
+import { Teacher } from './teacher';
 import { type StepResult, Trainer, type TrainerState } from './trainer';
 
 /** Where batches come from; each is used up before the next is asked for. */
@@ -26,6 +28,8 @@ export interface TrainOptions {
   readonly parameters?: readonly string[];
   readonly l1?: ReadonlyMap<string, number>;
   readonly perturbation?: Perturbation;
+  /** A trained classifier whose outputs are learnt beside the labels. */
+  readonly distillation?: Distillation & { readonly teacher: Graph };
   /** Batches whose mean gradient makes one update. */
   readonly accumulate?: number;
   /** Parameters whose |dL/dp * p| the trainer sums (`Trainer.saliency`). */
@@ -66,24 +70,28 @@ export async function train(
   options: TrainOptions,
 ): Promise<{ network: Graph; epochs: EpochResult[] }> {
   if (source.stepsPerEpoch === 0) throw new SurgeryError('option-invalid', `--batch ${options.batch} is more than the data has`);
+  const { distillation, memory } = options;
   const trainer = await Trainer.create(runtime, network, options);
+  let teacher: Teacher | undefined;
   try {
+    teacher = distillation && (await Teacher.create(runtime, distillation.teacher, { ...options, lowMemory: memory !== undefined }));
     if (options.resume) trainer.importState(options.resume.state);
     const epochs: EpochResult[] = [];
     for (let epoch = options.resume?.epoch ?? 0; epoch < options.epochs; epoch++) {
-      const result = await runEpoch(runtime, trainer, source, options, epoch);
+      const result = await runEpoch(runtime, { trainer, teacher }, source, options, epoch);
       epochs.push(result);
       await options.onEpoch?.(result, trainer);
     }
     return { network: trainer.weights(), epochs };
   } finally {
     trainer.dispose();
+    teacher?.dispose();
   }
 }
 
 async function runEpoch(
   runtime: Runtime,
-  trainer: Trainer,
+  { trainer, teacher: taught }: { readonly trainer: Trainer; readonly teacher: Teacher | undefined },
   source: BatchSource,
   options: TrainOptions,
   epoch: number,
@@ -91,9 +99,12 @@ async function runEpoch(
   const start = performance.now();
   const total = source.stepsPerEpoch * options.epochs;
   const sums = { loss: 0, correct: 0, steps: 0, noise: new Map<string, number>() };
-  for await (const { x, y, lengths } of source.train(epoch)) {
+  const { signal } = options;
+  for await (const batch of source.train(epoch)) {
+    const { x, y, lengths } = batch;
     const step = epoch * source.stepsPerEpoch + sums.steps;
-    const result = await trainer.step(x, y, learningRate(options.schedule, step, total), options.signal, lengths);
+    const teacher = await taught?.logits(batch, signal);
+    const result = await trainer.step(x, y, learningRate(options.schedule, step, total), { signal, lengths, teacher });
     sums.loss += result.loss;
     sums.correct += result.correct;
     sums.steps++;

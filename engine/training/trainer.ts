@@ -1,4 +1,5 @@
 import type { Encoding } from '../autodiff/encoding';
+import type { Distillation } from '../autodiff/loss';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
 import { type TrainingGraph, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
@@ -18,6 +19,8 @@ export interface TrainerOptions {
   readonly seed?: number;
   /** Of a classifier with labels by default; 'squared' takes targets of the output's shape in their place. */
   readonly loss?: 'cross-entropy' | 'squared';
+  /** Mixes the outputs of a teacher, given with every step, into the cross-entropy. */
+  readonly distillation?: Distillation;
   /** Parameters that change; all when left out. */
   readonly parameters?: readonly string[];
   /** Strength of an L1 term by parameter. */
@@ -42,6 +45,15 @@ export interface TrainerOptions {
 
 /** A training graph once it is compiled. */
 type CompiledStep = Omit<TrainingGraph, 'graph'>;
+
+/** What only some steps need. */
+export interface StepExtras {
+  readonly signal?: AbortSignal;
+  /** [batch], of sequences. */
+  readonly lengths?: Tensor;
+  /** Logits [batch, classes] of the teacher. */
+  readonly teacher?: Tensor;
+}
 
 export interface StepResult {
   /** Mean loss of the batch, before the update. */
@@ -135,8 +147,8 @@ export class Trainer {
     return this.step_;
   }
 
-  /** Loss and update on one batch: x [batch, ...] as the network takes it, y [batch] int64, lengths [batch] of sequences. */
-  async step(x: Tensor, y: Tensor, learningRate: number, signal?: AbortSignal, lengths?: Tensor): Promise<StepResult> {
+  /** Loss and update on one batch: x [batch, ...] as the network takes it, y [batch] int64. */
+  async step(x: Tensor, y: Tensor, learningRate: number, { signal, lengths, teacher }: StepExtras = {}): Promise<StepResult> {
     const { compiled } = this;
     this.setScalars(learningRate);
     this.draw();
@@ -145,6 +157,7 @@ export class Trainer {
     const held = resident ? [] : this.current;
     const feeds = new Map<string, Tensor>([...held, ...this.scalars, ...this.drawn, [compiled.x, x], [compiled.y, y]]);
     if (compiled.lengths) feeds.set(compiled.lengths.name, lengthsOf(compiled.lengths, x, lengths));
+    if (compiled.teacher) feeds.set(compiled.teacher.input, asTaught(compiled.teacher.dims, teacher));
     const started = performance.now();
     await this.program.run(feeds, { signal, into: resident ? this.results : this.outputTensors() });
     const seconds = (performance.now() - started) / 1000;
@@ -275,6 +288,15 @@ export class Trainer {
       if (tensor) drawInto(tensor.data, distribution, [this.seed, this.step_, i]);
     });
   }
+}
+
+function asTaught(dims: readonly number[], teacher: Tensor | undefined): Tensor {
+  if (!teacher || elementCount(teacher.dims) !== elementCount(dims))
+    throw new SurgeryError(
+      'option-invalid',
+      `The teacher's output is ${teacher ? `[${teacher.dims.join(', ')}]` : 'missing'}; the network's is [${dims.join(', ')}]`,
+    );
+  return { ...teacher, dims };
 }
 
 const scalarInputs = ({ accumulation, ...step }: Partial<StepInputs> = {}): string[] =>

@@ -16,6 +16,7 @@ interface TickTockFlags extends DataFlags, BudgetFlags, NoiseFlags, JsonOption {
   config?: string;
   resume?: boolean;
   snapshots?: string;
+  teacher?: string;
   plan?: string;
   weights?: string;
 }
@@ -30,6 +31,7 @@ export function defineTickTock(program: Command): void {
   ).requiredOption('-o, --output <file>', 'where the pruned and tuned model goes');
   addBudgetOptions(command)
     .option('--config <file>', 'settings that differ from the defaults (see tick-tock-config)')
+    .option('--teacher <model>', 'whose outputs are learnt where the settings have a teacherWeight (default: the model before pruning)')
     .option('--plan <file>', 'write the surgery plan, with the channels kept, here too')
     .option('--weights <file.safetensors>', 'write the weights here too, under the names that the state dict of PyTorch has')
     .option('--snapshots <folder>', 'keep the network of every Tick here')

@@ -1,5 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { MemoryPolicy, TrainingMemory } from '../../contract/memory';
+import type { DistillationOptions } from '../../contract/protocol';
+import { SurgeryError } from '../../graph/errors';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { trainModel } from '../../server/operations/train';
 import { LAYOUTS, type Layout } from '../../runtime/layout';
@@ -28,6 +30,9 @@ interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   accumulate?: number;
   memoryBudget?: number;
   memoryPolicy?: MemoryPolicy;
+  teacher?: string;
+  teacherWeight?: number;
+  teacherTemperature?: number;
 }
 
 /** Settings of published experiments, which stand where an option is not given. */
@@ -60,6 +65,9 @@ export function defineTrain(program: Command): void {
     )
     .option('--memory-budget <size>', 'train within a memory pool of this size, such as 512MiB', byteCount)
     .addOption(new Option('--memory-policy <name>', 'how memory is saved (default: auto)').choices([...MEMORY_POLICIES]))
+    .option('--teacher <model>', 'learn the outputs of this model beside the labels (knowledge distillation)')
+    .option('--teacher-weight <part>', 'part of the loss that the teacher makes (default: 0.5)', nonNegative)
+    .option('--teacher-temperature <factor>', 'what both outputs are divided by (default: 4)', nonNegative)
     .addOption(
       new Option('--recipe <name>', 'settings of a paper where options are not given: BT-RNN on UCF11').choices(Object.keys(RECIPES)),
     )
@@ -69,12 +77,23 @@ export function defineTrain(program: Command): void {
       const recipe = given.recipe ? RECIPES[given.recipe] : {};
       const free = Object.entries(recipe).filter(([name]) => command.getOptionValueSource(name) === 'default');
       const options: TrainFlags = { ...given, ...Object.fromEntries(free) };
-      const result = await trainModel(model, { ...options, noise: noiseOptionsOf(options), learningRate: options.lr }, io);
+      const result = await trainModel(
+        model,
+        { ...options, noise: noiseOptionsOf(options), distillation: distillationOf(options), learningRate: options.lr },
+        io,
+      );
       const rows = result.epochs.map((e) => [String(e.epoch), e.loss.toFixed(4), formatPercent(e.accuracy), `${e.seconds.toFixed(1)} s`]);
       const memory = result.memory ? `\n${describeMemory(result.memory)}` : '';
       return { document: result, text: `${formatTable(['epoch', 'loss', 'accuracy', 'time'], rows)}${memory}\nWrote ${options.output}` };
     }),
   );
+}
+
+function distillationOf({ teacher, teacherWeight: weight, teacherTemperature: temperature }: TrainFlags): DistillationOptions | undefined {
+  if (teacher !== undefined) return { teacher, weight, temperature };
+  if (weight !== undefined || temperature !== undefined)
+    throw new SurgeryError('option-invalid', `--teacher-${weight === undefined ? 'temperature' : 'weight'} needs --teacher`);
+  return undefined;
 }
 
 function describeMemory({ poolBytes, spillBytes, trafficBytes, processFloorBytes, processBytes }: TrainingMemory): string {

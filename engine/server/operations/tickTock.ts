@@ -35,6 +35,9 @@ export interface TickTockContext extends OperationContext {
 export async function tickTockModel(file: string, options: TickTockFlags, context: TickTockContext = {}): Promise<TickTockResult> {
   const config = parseTickTockConfig(JSON.stringify(options.config ?? {}), 'the configuration');
   const model = await loadModel(file);
+  const teacher = options.teacher === undefined ? undefined : await loadModel(options.teacher);
+  if (teacher && config.teacherWeight === 0)
+    throw new SurgeryError('option-invalid', '--teacher needs a teacherWeight above 0 in the settings (--config)');
   const network = findChannelGroups(model.graph);
   const locked = lockedGroups(network.groups, options.locked ?? []);
   const data = await openData(options);
@@ -44,7 +47,7 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
   const source = trainingSource({ ...data, test }, options, { batch: config.batch, seed: config.seed, augment });
   if (source.stepsPerEpoch === 0) throw new SurgeryError('option-invalid', `batch ${config.batch} is more than the data has`);
   const checkpoint = `${options.output}.checkpoint.npz`;
-  const key = runKey(model.hash, options, config);
+  const key = runKey([model.hash, teacher?.hash], options, config);
   if (options.resume && !existsSync(checkpoint)) throw new SurgeryError('option-invalid', `--resume: there is no checkpoint ${checkpoint}`);
   if (options.snapshots) await mkdir(options.snapshots, { recursive: true });
   const latencyOf = async (graph: typeof model.graph): Promise<number> =>
@@ -52,6 +55,7 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
   const result = await tickTock({
     runtime: runtime(),
     network: model.graph,
+    teacher: teacher?.graph,
     source,
     config,
     budget: options,
@@ -91,9 +95,9 @@ export async function tickTockModel(file: string, options: TickTockFlags, contex
 }
 
 /** What a checkpoint must have been made with. */
-function runKey(hash: string, options: TickTockFlags, config: TickTockConfig): string {
+function runKey(hashes: readonly (string | undefined)[], options: TickTockFlags, config: TickTockConfig): string {
   const { data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, noise } = options;
-  const stated = JSON.stringify([hash, data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, noise, config]);
+  const stated = JSON.stringify([hashes, data, mean, std, raw, limit, flops, params, filters, latency, locked, roundTo, noise, config]);
   return createHash('sha256').update(stated).digest('hex');
 }
 

@@ -53,6 +53,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     optimiser: optimiserOf(options),
     schedule: { kind: schedule, rate: learningRate },
     perturbation: perturbationFor(graph, options.noise, data, options),
+    distillation: await distillationOf(options),
     threads: options.threads,
     layout: options.layout,
     memory: memoryOptions(options),
@@ -80,6 +81,14 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   const { poolBytes, spillBytes, trafficBytes } = planned;
   const processBytes = Math.max(0, processPeak - processFloorBytes);
   return { epochs: result.epochs, memory: { poolBytes, spillBytes, trafficBytes, processFloorBytes, processBytes } };
+}
+
+async function distillationOf({ distillation }: TrainFlags) {
+  if (!distillation) return undefined;
+  const { teacher, weight = 0.5, temperature = 4 } = distillation;
+  if (!(weight > 0 && weight <= 1)) throw new SurgeryError('option-invalid', `--teacher-weight ${weight} must be above 0 and at most 1`);
+  if (!(temperature > 0)) throw new SurgeryError('option-invalid', `--teacher-temperature ${temperature} must be above 0`);
+  return { teacher: (await loadModel(teacher)).graph, weight, temperature };
 }
 
 function memoryOptions({ memoryBudget, memoryPolicy }: TrainFlags): MemoryOptions | undefined {

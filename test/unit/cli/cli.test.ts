@@ -102,6 +102,21 @@ describe('the command line', () => {
     assert.deepEqual([refused.status, refused.stderr], [2, 'scalpel: --noise-layers needs --noise\n']);
   });
 
+  it('trains with a teacher, and takes no setting of a teacher without one', () => {
+    const train = ['train', model, '--data', DATA, '--batch', '24', '-o', at('taught.onnx'), '--json'];
+    const loss = (...more: string[]): number | undefined =>
+      scalpel(...train, ...more).json<{ epochs: { loss: number }[] }>().epochs[0]?.loss;
+    assert.notEqual(loss('--teacher', model, '--teacher-weight', '0.9'), loss());
+    const refused = scalpel(...train, '--teacher-weight', '0.9');
+    assert.deepEqual([refused.status, refused.stderr], [2, 'scalpel: --teacher-weight needs --teacher\n']);
+    const tooMuch = scalpel(...train, '--teacher', model, '--teacher-weight', '2');
+    assert.equal(tooMuch.status, 2);
+    assert.match(tooMuch.stderr, /^scalpel: --teacher-weight 2 must be above 0 and at most 1$/m);
+    const unused = scalpel('tick-tock', model, '--data', DATA, '--flops', '0.5', '--teacher', model, '-o', at('tt.onnx'));
+    assert.equal(unused.status, 2);
+    assert.match(unused.stderr, /teacherWeight above 0/);
+  });
+
   it('ends with 130 on Ctrl-C and leaves no half-written file', async () => {
     const before = readdirSync(folder);
     const child = spawn(

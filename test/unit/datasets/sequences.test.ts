@@ -79,7 +79,7 @@ describe('sequence data', () => {
     try {
       for (let epoch = 0; epoch < 40; epoch++)
         for await (const { x, y, lengths } of batches(data.train, { batch: 32, shuffle: { seed: 1, epoch } }))
-          await trainer.step(x, y, 0.03, undefined, lengths);
+          await trainer.step(x, y, 0.03, { lengths });
       const { accuracy } = await evaluate(runtime, trainer.weights(), batches(data.test, { batch: 30 }));
       assert.ok(accuracy > 0.9, `${accuracy}`);
     } finally {

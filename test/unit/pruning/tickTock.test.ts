@@ -122,6 +122,18 @@ describe('Tick-Tock', () => {
     );
   });
 
+  it('learns the outputs of the network before pruning in Tocks and fine-tuning, and scores gates by the plain loss', async () => {
+    const config = { ...QUICK, filtersPerTick: 0.05, finetuneEpochs: 1, initialTock: false };
+    const [plain, taught] = [await run({ config }), await run({ config: { ...config, teacherWeight: 0.9 } })];
+    const losses = ({ points }: typeof plain, phase: string) => points.filter((p) => p.phase === phase).map((p) => p.loss);
+    assert.deepEqual(losses(taught, 'tick'), losses(plain, 'tick'));
+    assert.deepEqual(taught.outcome.kept, plain.outcome.kept);
+    assert.notDeepEqual(losses(taught, 'finetune'), losses(plain, 'finetune'));
+    const teacher = createModel('resnet8', { input: [3, 12, 12], classes: 3, shortcut: 'conv', seed: 9 });
+    const other = await run({ config: { ...config, teacherWeight: 0.9 }, teacher });
+    assert.notDeepEqual(losses(other, 'finetune'), losses(taught, 'finetune'));
+  });
+
   it('goes on bit for bit from every state it saved', async () => {
     const config = { ...QUICK, filtersPerTick: 0.03, ticksPerTock: 2, initialTock: true, finetuneEpochs: 1, finalEpochs: 1 };
     const states: TickTockState[] = [];
