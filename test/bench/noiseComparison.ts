@@ -3,7 +3,8 @@
  *
  * `npx tsx test/bench/noiseComparison.ts --data DIR --network small-vgg --seeds 1,2,3,4,5 --methods none,anl,... --results FILE.jsonl`
  * Every run is a line of the results file and is not made twice, so that an interrupted comparison goes on. Without `--data` it
- * prints the table of what the file holds.
+ * prints the table of what the file holds. With `--tick-tock 0.4` every network is trained without noise and then pruned by Tick-Tock to
+ * this part of its MACs with the noise.
  */
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,6 +20,7 @@ import { openData, trainingSource } from '../../engine/server/operations/data';
 import { evaluateModel } from '../../engine/server/operations/evaluate';
 import { perturbationFor } from '../../engine/server/operations/noise';
 import { evaluateUnderAttack } from '../../engine/server/operations/robustness';
+import { tickTockModel } from '../../engine/server/operations/tickTock';
 import { runtime } from '../../engine/server/operations/runtime';
 import { train } from '../../engine/training/train';
 
@@ -63,10 +65,24 @@ const { values: args } = parseArgs({
     attacked: { type: 'string', default: '1000' },
     epochs: { type: 'string', default: '3' },
     epsilons: { type: 'string', default: '2,8' },
+    'tick-tock': { type: 'string' },
     threads: { type: 'string', default: '1' },
     results: { type: 'string', default: 'noise-comparison.jsonl' },
   },
 });
+const cut = args['tick-tock'] === undefined ? undefined : Number(args['tick-tock']);
+/** A short schedule: five to ten Ticks on a fifth of the data, a Tock after every three, two epochs of fine-tuning. */
+const TICK_TOCK = {
+  filtersPerTick: 0.06,
+  tickData: 0.2,
+  ticksPerTock: 3,
+  tockEpochs: 1,
+  initialTock: false,
+  finetuneEpochs: 2,
+  finalEpochs: 0,
+  augment: false,
+};
+const caseName = cut === undefined ? args.network : `${args.network}, Tick-Tock to ${cut} of the MACs`;
 const list = (text: string): number[] => text.split(',').map(Number);
 const threads = Number(args.threads);
 
@@ -99,11 +115,13 @@ async function run(data: string, method: string, seed: number, folder: string): 
     threads,
     optimiser: { kind: 'sgd', momentum: 0.9, weightDecay: 5e-4 },
     schedule: { kind: 'cosine', rate: 0.05 },
-    perturbation: perturbationFor(graph, METHODS[method], opened, options),
+    perturbation: cut === undefined ? perturbationFor(graph, METHODS[method], opened, options) : undefined,
   });
   const seconds = (performance.now() - start) / 1000;
   const file = path.join(folder, 'trained.onnx');
   await writeOnnx(trained.network, file);
+  if (cut !== undefined)
+    await tickTockModel(file, { ...options, flops: cut, noise: METHODS[method], config: { ...TICK_TOCK, seed }, output: file });
   const { accuracy } = await evaluateModel(file, { ...options, limit: undefined });
   const epsilons = list(args.epsilons).map((e) => e / 255);
   const report = await evaluateUnderAttack(file, {
@@ -116,7 +134,7 @@ async function run(data: string, method: string, seed: number, folder: string): 
   const attacked = Object.fromEntries(report.attacks.map((a) => [`${a.attack} ${Math.round(a.epsilon * 255)}/255`, a.accuracy]));
   return {
     data: path.basename(data),
-    network: args.network,
+    network: caseName,
     method,
     seed,
     samples: options.limit,
@@ -164,7 +182,7 @@ async function main(): Promise<void> {
   try {
     for (const seed of args.data ? list(args.seeds) : [])
       for (const method of args.methods.split(',')) {
-        const key = { data: path.basename(args.data ?? ''), network: args.network, method, seed };
+        const key = { data: path.basename(args.data ?? ''), network: caseName, method, seed };
         if (readResults().some((r) => same(r, key))) continue;
         const result = await run(args.data ?? '', method, seed, folder);
         appendFileSync(args.results, `${JSON.stringify(result)}\n`);
