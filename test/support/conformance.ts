@@ -6,7 +6,9 @@ import { readData } from '../../engine/datasets/fileBytes';
 import { tarEntries } from '../../engine/datasets/tar';
 import { TensorProtoSchema } from '../../engine/formats/onnx/onnx_pb';
 import { decodeTensor } from '../../engine/formats/onnx/tensors';
+import type { Graph } from '../../engine/graph/graph';
 import type { Tensor } from '../../engine/graph/tensor';
+import type { Program } from '../../engine/runtime/runtime';
 import { sharedFile } from './shared';
 
 export interface ConformanceCase {
@@ -61,12 +63,26 @@ export const conformanceIndex = (): { readonly [name: string]: unknown } | undef
   return file ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : undefined;
 };
 
-export function feedsOf({ inputs }: ConformanceCase, names: readonly string[]): Map<string, Tensor> {
-  return new Map(names.flatMap((name, i) => (inputs[i] ? [[name, inputs[i]] as const] : [])));
+/** Inputs of the case by the graph's names. */
+export function feedsOf({ inputs }: ConformanceCase, graph: Graph): Map<string, Tensor> {
+  return new Map(graph.inputs.flatMap(({ name }, i) => (inputs[i] ? [[name, inputs[i]] as const] : [])));
+}
+
+/** Runs the program on the case's inputs, compares all outputs and disposes of it. */
+export async function assertAgrees(program: Program, graph: Graph, c: ConformanceCase): Promise<void> {
+  try {
+    const result = await program.run(feedsOf(c, graph));
+    graph.outputs.forEach(({ name }, i) => {
+      const expected = c.outputs[i];
+      if (expected) assertSame(result.get(name), expected, c.absolute);
+    });
+  } finally {
+    program.dispose();
+  }
 }
 
 /** Equal but for 1e-4 of the expected value and `absolute`; NaN equals only NaN. */
-export function assertSame(actual: Tensor | undefined, expected: Tensor, absolute: number): void {
+function assertSame(actual: Tensor | undefined, expected: Tensor, absolute: number): void {
   assert.deepEqual(actual?.dims, expected.dims);
   for (let i = 0; i < expected.data.length; i++) {
     const [a, e] = [Number(actual.data[i]), Number(expected.data[i])];

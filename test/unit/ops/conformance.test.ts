@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { parseOnnx } from '../../../engine/formats/onnx/readOnnx';
 import { inferShapes } from '../../../engine/ops/inferShapes';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
-import { assertSame, conformanceCases, feedsOf } from '../../support/conformance';
+import { assertAgrees, conformanceCases, feedsOf } from '../../support/conformance';
 
 /** Where onnxruntime 1.30 itself does not agree with ONNX: it refuses batch-first recurrent networks, draws its own dropout, and aligns corners otherwise. */
 const DISAGREES = new Set([
@@ -25,10 +25,7 @@ if (cases.length > 0)
     for (const c of cases) {
       it(`${c.name}: shapes`, () => {
         const graph = parseOnnx(c.model, c.name);
-        const feeds = feedsOf(
-          c,
-          graph.inputs.map((i) => i.name),
-        );
+        const feeds = feedsOf(c, graph);
         const { types, problems } = inferShapes({ ...graph, initializers: new Map([...graph.initializers, ...feeds]) });
         assert.deepEqual(problems, []);
         graph.outputs.forEach(({ name }, i) => {
@@ -43,21 +40,7 @@ if (cases.length > 0)
       if (DISAGREES.has(c.name)) continue;
       it(`${c.name}: values`, async () => {
         const graph = parseOnnx(c.model, c.name);
-        const program = await runtime.compileBytes(c.model);
-        try {
-          const result = await program.run(
-            feedsOf(
-              c,
-              graph.inputs.map((i) => i.name),
-            ),
-          );
-          graph.outputs.forEach(({ name }, i) => {
-            const expected = c.outputs[i];
-            if (expected) assertSame(result.get(name), expected, c.absolute);
-          });
-        } finally {
-          program.dispose();
-        }
+        await assertAgrees(await runtime.compileBytes(c.model), graph, c);
       });
     }
   });
