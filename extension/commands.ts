@@ -154,6 +154,7 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
     output,
     request,
     ({ epochs: all }) => `${(100 * (all.at(-1)?.accuracy ?? 0)).toFixed(2)} % after ${all.length} epochs`,
+    { isTraining: true },
   );
   await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(output));
 }

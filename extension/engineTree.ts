@@ -3,6 +3,8 @@ import { formatBytes } from '../engine/contract/format';
 import type { StepMemory } from '../engine/contract/memory';
 import type { EngineInfo } from '../engine/contract/protocol';
 import type { EngineClient } from './engineClient';
+import type { Runs } from './runs';
+import type { KernelChoice } from '../engine/contract/kernels';
 
 interface Row {
   readonly name: string;
@@ -25,8 +27,12 @@ class EngineTree implements vscode.TreeDataProvider<Row>, vscode.Disposable {
   private info: Promise<EngineInfo> | undefined;
   private readonly subscriptions: readonly vscode.Disposable[];
 
-  constructor(private readonly engine: EngineClient) {
+  constructor(
+    private readonly engine: EngineClient,
+    runs: Runs,
+  ) {
     this.subscriptions = [
+      runs.onDidEnd(() => this.changed.fire()),
       engine.onProgress(({ job, memory, done, total }) => {
         if (memory) this.training = done < total ? { job, memory } : undefined;
         if (!memory || Date.now() - this.told < FRESH_MS) return;
@@ -74,6 +80,7 @@ class EngineTree implements vscode.TreeDataProvider<Row>, vscode.Disposable {
           tooltip: `Can run here: ${available.join('; ')}`,
           command: 'scalpel.chooseDevice',
         },
+        ...kernelRows(await this.engine.request('kernels/choice', {})),
         { name: 'Runtime', value: `${info.runtime}, ${info.threads} threads`, icon: 'server-process' },
         { name: 'Memory', value: `${formatBytes(processBytes)} of ${formatBytes(machineBytes)}`, icon: 'pulse' },
         ...this.trainingRows(),
@@ -101,8 +108,22 @@ class EngineTree implements vscode.TreeDataProvider<Row>, vscode.Disposable {
   }
 }
 
-export function registerEngineTree(engine: EngineClient): vscode.Disposable {
-  const tree = new EngineTree(engine);
+function kernelRows(choice: KernelChoice): Row[] {
+  if (choice === 'fixed') return [];
+  const value = choice === 'measured' ? 'as measured on this machine' : 'built-in choices';
+  return [
+    {
+      name: 'Kernels',
+      value,
+      icon: 'dashboard',
+      tooltip: `Kernels: ${value}; a click measures those of this machine`,
+      command: 'scalpel.calibrateKernels',
+    },
+  ];
+}
+
+export function registerEngineTree(engine: EngineClient, runs: Runs): vscode.Disposable {
+  const tree = new EngineTree(engine, runs);
   const view = vscode.window.createTreeView('scalpel.engine', { treeDataProvider: tree });
   const seen = view.onDidChangeVisibility(({ visible }) => {
     if (visible) tree.refresh();

@@ -5,6 +5,7 @@ import { registerCommands } from './commands';
 import { engineEnvironment, registerDeviceCommands } from './deviceCommands';
 import { EngineClient } from './engineClient';
 import { registerEngineTree } from './engineTree';
+import { registerKernelCommands } from './kernelCommands';
 import { registerMemoryCommands } from './memoryCommands';
 import { ModelEditorProvider } from './modelEditor';
 import { registerModelTools } from './modelTools';
@@ -50,10 +51,11 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
     vscode.window.registerTreeDataProvider('scalpel.models', models),
     vscode.window.registerTreeDataProvider('scalpel.runs', runs),
-    registerEngineTree(engine),
+    registerEngineTree(engine, runs),
     vscode.languages.registerCodeLensProvider(['python', 'typescript', 'typescriptreact', 'javascript', 'javascriptreact'], lenses),
     statusItem(editors, runs, engine),
     ...registerDeviceCommands(context, engine, runs),
+    ...registerKernelCommands(engine, runs),
     ...registerRankCommands({ extension: context.extensionUri, engine, editors, runs, results: ranks }),
     ...registerSourceCommands(editors, sources, new BlockTermSources(dist, engine, ranks)),
     ...registerModelTools(engine, editors),

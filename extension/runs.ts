@@ -29,6 +29,7 @@ export interface Run {
   readonly title: string;
   readonly file: string;
   readonly actions: RunActions;
+  readonly isTraining?: boolean;
   state: RunState;
   detail: string;
   fraction: number;
@@ -36,6 +37,9 @@ export interface Run {
 }
 
 export interface RunOptions<T> {
+  readonly isTraining?: boolean;
+  /** A notification with a button to cancel, in place of a line in the status bar. */
+  readonly isWatched?: boolean;
   readonly actions?: RunActions;
   readonly results?: (result: T) => readonly RunResult[];
   /** Whether a failed or cancelled run can go on later. */
@@ -54,6 +58,8 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   private readonly list: Run[] = [];
   private readonly changed = new vscode.EventEmitter<Item | undefined>();
   readonly onDidChangeTreeData = this.changed.event;
+  private readonly ended = new vscode.EventEmitter<Run>();
+  readonly onDidEnd = this.ended.event;
   private readonly subscription: vscode.Disposable;
 
   constructor(private readonly engine: EngineClient) {
@@ -74,15 +80,14 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
     file: string,
     work: (job: string) => Promise<T>,
     describe: (result: T) => string,
-    { actions = {}, results, isInterrupted }: RunOptions<T> = {},
+    { actions = {}, results, isInterrupted, isWatched, isTraining }: RunOptions<T> = {},
   ): Promise<T> {
-    const run: Run = { job: this.engine.newJob(), title, file, actions, state: 'running', detail: '', fraction: 0, results: [] };
+    const job = this.engine.newJob();
+    const run: Run = { job, title, file, actions, isTraining, state: 'running', detail: '', fraction: 0, results: [] };
     this.list.unshift(run);
     this.changed.fire(undefined);
     try {
-      const result = await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: `Scalpel: ${title}` }, () =>
-        work(run.job),
-      );
+      const result = await (isWatched ? this.watched(run, work) : inStatusBar(title, () => work(run.job)));
       run.state = 'done';
       run.detail = describe(result);
       run.results = results?.(result) ?? [];
@@ -93,7 +98,29 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
       throw error;
     } finally {
       this.changed.fire(undefined);
+      this.ended.fire(run);
     }
+  }
+
+  private watched<T>({ job, title }: Run, work: (job: string) => Promise<T>): Thenable<T> {
+    const options = { location: vscode.ProgressLocation.Notification, title: `Scalpel: ${title}`, cancellable: true };
+    return vscode.window.withProgress(options, async (progress, token) => {
+      let shown = 0;
+      const subscriptions = [
+        token.onCancellationRequested(() => this.engine.cancel(job)),
+        this.engine.onProgress(({ job: other, done, total, unit }) => {
+          if (other !== job || total === 0) return;
+          const percent = (100 * done) / total;
+          progress.report({ increment: percent - shown, message: `${done} of ${total} ${unit}` });
+          shown = percent;
+        }),
+      ];
+      try {
+        return await work(job);
+      } finally {
+        vscode.Disposable.from(...subscriptions).dispose();
+      }
+    });
   }
 
   /** Lists a run that ended before its work was done. */
@@ -127,8 +154,12 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   dispose(): void {
     this.subscription.dispose();
     this.changed.dispose();
+    this.ended.dispose();
   }
 }
+
+const inStatusBar = <T>(title: string, work: () => Promise<T>): Thenable<T> =>
+  vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: `Scalpel: ${title}` }, work);
 
 const ICONS: Readonly<Record<RunState, string>> = {
   running: 'sync~spin',

@@ -92,6 +92,7 @@ export class TickTockRun implements vscode.Disposable {
         (job) => this.request(job, resume),
         summary,
         {
+          isTraining: true,
           actions: this.actions(),
           results: (r) => resultsOf(this.output, r),
           isInterrupted: () => this.status !== 'failed' && hasCheckpoint(this.output),

@@ -50,12 +50,10 @@ export interface ConvFormulation {
 /** The formulation that was measured to be fastest for such a shape, or else the first of the built-in order that applies. */
 function chosen(context: GradientContext, job: Job, sizes: ConvSizes, forms: readonly ConvFormulation[]): ConvFormulation {
   const able = forms.filter((form) => form.applies(sizes));
-  const name = context.costs?.fastest(
-    job,
-    shapeOf(sizes),
-    able.map((form) => form.name),
-  );
-  return able.find((form) => form.name === name) ?? (able[0] as ConvFormulation);
+  const usual = able[0] as ConvFormulation;
+  const names = able.map((form) => form.name);
+  const name = context.costs?.fastest(job, shapeOf(sizes), names, usual.name);
+  return able.find((form) => form.name === name) ?? usual;
 }
 
 const shapeOf = ({ strides, ...sizes }: ConvSizes): ConvShape => ({ ...sizes, stride: Math.max(...strides) });

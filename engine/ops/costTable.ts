@@ -17,26 +17,30 @@ export interface CostEntry {
   readonly shape: ConvShape;
   /** Milliseconds by name of the formulation. */
   readonly times: Readonly<Record<string, number>>;
+  /** What the built-in rules take. */
+  readonly usual: string;
 }
 
 /** Shapes further apart than this, in doublings over all their sizes, say nothing about each other. */
 const REACH = 4;
+/** Part of the usual formulation's time that another one must save: less is as likely chance as gain. */
+const GAIN = 0.1;
 
 /** Measured times of formulations by shape; the nearest shape that was measured speaks for the others. */
 export class CostTable {
   constructor(readonly entries: readonly CostEntry[]) {}
 
-  /** The fastest of these formulations for such a shape; undefined where nothing near was measured. */
-  fastest(job: Job, shape: ConvShape, candidates: readonly string[]): string | undefined {
+  /** The fastest of these formulations for such a shape; the usual one where nothing near was measured or no other is clearly faster. */
+  fastest(job: Job, shape: ConvShape, candidates: readonly string[], usual: string): string {
     let nearest: { distance: number; times: CostEntry['times'] } | undefined;
     for (const entry of this.entries) {
       if (entry.job !== job || !candidates.some((name) => name in entry.times)) continue;
       const distance = distanceOf(entry.shape, shape);
       if (distance <= REACH && distance < (nearest?.distance ?? Infinity)) nearest = { distance, times: entry.times };
     }
-    const measured = candidates.filter((name) => nearest && name in nearest.times);
     const time = (name: string): number => nearest?.times[name] ?? Infinity;
-    return measured.reduce<string | undefined>((best, name) => (best === undefined || time(name) < time(best) ? name : best), undefined);
+    const best = candidates.reduce((a, b) => (time(b) < time(a) ? b : a), usual);
+    return time(best) <= (1 - GAIN) * time(usual) ? best : usual;
   }
 }
 
@@ -44,14 +48,16 @@ export class CostTable {
 export class OnlyFormulation extends CostTable {
   /** Whether the formulation was among the candidates. */
   used = false;
+  /** What it took the place of. */
+  usual = '';
 
   constructor(private readonly name: string) {
     super([]);
   }
 
-  override fastest(_job: Job, _shape: ConvShape, candidates: readonly string[]): string | undefined {
-    if (!candidates.includes(this.name)) return undefined;
-    this.used = true;
+  override fastest(_job: Job, _shape: ConvShape, candidates: readonly string[], usual: string): string {
+    if (!candidates.includes(this.name)) return usual;
+    [this.used, this.usual] = [true, usual];
     return this.name;
   }
 }

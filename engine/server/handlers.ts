@@ -4,7 +4,7 @@ import { findChannelGroups } from '../pruning/channelGroups';
 import { decompositionHandlers } from './decompositionHandlers';
 import type { JobContext, Jobs } from './jobs';
 import { applyPlan } from './operations/applyPlan';
-import { calibrateKernels } from './operations/calibrateKernels';
+import { calibrateKernels, kernelChoice } from './operations/calibrateKernels';
 import { convertModel } from './operations/convert';
 import { describeDevices } from './operations/devices';
 import { evaluateModel } from './operations/evaluate';
@@ -60,6 +60,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
       }),
     ...pruningHandlers(inJob, notify),
     ...decompositionHandlers(inJob, notify),
+    'kernels/choice': () => Promise.resolve(kernelChoice()),
     'kernels/calibrate': ({ job, ...options }) => inJob(job, (context) => calibrateKernels(options, context)),
     'model/train': ({ job, path, output, ...options }) =>
       inJob(job, (context, running) =>

@@ -17,6 +17,7 @@ const SETTINGS = {
   'git.enabled': false,
   'workbench.tips.enabled': false,
   'window.autoDetectColorScheme': true,
+  'scalpel.calibration': 'never',
 };
 
 export async function startServer({ settings = {}, files = {}, extensions = [], workspace: given, port: wanted = 0 } = {}) {
@@ -42,7 +43,7 @@ export async function startServer({ settings = {}, files = {}, extensions = [], 
   ];
   const child = spawn(serverNode, [...args, '--without-connection-token', '--disable-telemetry', '--disable-workspace-trust'], {
     cwd: server,
-    env: { ...process.env, EXTENSIONS_GALLERY: '{}', XDG_RUNTIME_DIR: data },
+    env: { ...process.env, EXTENSIONS_GALLERY: '{}', XDG_RUNTIME_DIR: data, XDG_CACHE_HOME: path.join(data, 'cache') },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

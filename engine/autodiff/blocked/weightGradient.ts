@@ -231,12 +231,10 @@ const shapeOf = ({ batch, channels, filters, input, kernel, stride, kind }: Bloc
 /** The form that the measurements of this machine say is the fastest for such shapes, or else the built-in ones. */
 export function weightGradientForm(conv: BlockedConv, costs?: CostTable): WeightGradientForm {
   const able = WEIGHT_GRADIENT_FORMS.filter((form) => form.applies(conv));
-  const measured = costs?.fastest(
-    'blocked-weight-gradient',
-    shapeOf(conv),
-    able.map((form) => form.name),
-  );
-  return able.find((form) => form.name === measured) ?? builtInForm(conv);
+  const usual = builtInForm(conv);
+  const names = able.map((form) => form.name);
+  const measured = costs?.fastest('blocked-weight-gradient', shapeOf(conv), names, usual.name);
+  return able.find((form) => form.name === measured) ?? usual;
 }
 
 function builtInForm(conv: BlockedConv): WeightGradientForm {

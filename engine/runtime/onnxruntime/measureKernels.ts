@@ -1,13 +1,13 @@
 import { appendBackward } from '../../autodiff/backward';
 import { blockedConvOf } from '../../autodiff/blocked/sizes';
-import { WEIGHT_GRADIENT_FORMS as BLOCKED_FORMS } from '../../autodiff/blocked/weightGradient';
+import { WEIGHT_GRADIENT_FORMS as BLOCKED_FORMS, weightGradientForm } from '../../autodiff/blocked/weightGradient';
 import type { Graph, Node } from '../../graph/graph';
 import { removeUnused } from '../../graph/removeUnused';
 import { Random } from '../../graph/random';
 import { type Tensor, elementCount, float32 } from '../../graph/tensor';
 import type { ChannelCosts } from '../../ops/channelCosts';
 import { INPUT_GRADIENT_FORMS, WEIGHT_GRADIENT_FORMS } from '../../ops/convGradient';
-import { type ConvShape, type CostEntry, type Job, OnlyFormulation } from '../../ops/costTable';
+import { type ConvShape, type CostEntry, type CostTable, type Job, OnlyFormulation } from '../../ops/costTable';
 import { GraphBuilder } from '../../ops/graphBuilder';
 import type { Runtime } from '../runtime';
 
@@ -17,11 +17,11 @@ export interface MeasureContext {
 }
 
 /** A formulation is run until it has taken this long, three times at least. */
-const ENOUGH_MS = 15;
+const ENOUGH_MS = 6;
 const LEAST_RUNS = 3;
-/** One whose first two runs take this many times the best so far is not run again. */
-const HOPELESS = 4;
-const PASSES = 4;
+/** Multiples of the best time so far at which a formulation is given up: after its first run, which fills memory, and after its second. */
+const GIVEN_UP = [4, 1.5];
+const PASSES = 3;
 const SWEEP = { batch: 8, size: 16, most: 48 };
 
 /** Times every formulation that applies to every shape, with a border of half the kernel. */
@@ -33,42 +33,33 @@ export async function measureFormulations(
 ): Promise<CostEntry[]> {
   const entries: CostEntry[] = [];
   for (const [i, shape] of shapes.entries()) {
-    for (const [job, graphs] of candidatesOf(shape, block)) {
+    for (const { job, graphs, usual } of candidatesOf(shape, block)) {
       const times: Record<string, number> = {};
       for (const [name, graph] of graphs)
         times[name] = await timeOf(runtime, graph, Math.min(Infinity, ...Object.values(times)), context.signal);
-      entries.push({ job, shape, times });
+      entries.push({ job, shape, times, usual });
     }
     context.progress?.(i + 1, shapes.length, 'shapes');
   }
   return entries;
 }
 
-/** Jobs with more than one formulation, which is built for each. */
-function candidatesOf(shape: ConvShape, block: number): [Job, Map<string, Graph>][] {
-  const plain = (job: Job, wrt: string, names: readonly string[]): [Job, Map<string, Graph>] => [
-    job,
-    new Map(
-      [...new Set(names)].flatMap((name) => {
-        const graph = plainGradient(shape, wrt, name);
-        return graph ? [[name, graph] as const] : [];
-      }),
-    ),
-  ];
+/** A job that can be done in several ways: each as a graph, by name. */
+interface Candidates {
+  readonly job: Job;
+  readonly graphs: ReadonlyMap<string, Graph>;
+  readonly usual: string;
+}
+
+const namesOf = (forms: readonly { readonly name: string }[]): string[] => [...new Set(forms.map((form) => form.name))];
+
+function candidatesOf(shape: ConvShape, block: number): Candidates[] {
   const jobs = [
-    plain(
-      'weight-gradient',
-      'w',
-      WEIGHT_GRADIENT_FORMS.map((form) => form.name),
-    ),
-    plain(
-      'input-gradient',
-      'x',
-      INPUT_GRADIENT_FORMS.map((form) => form.name),
-    ),
-    ['blocked-weight-gradient', blockedGradients(shape, block)] as [Job, Map<string, Graph>],
+    plainGradients(shape, 'weight-gradient', 'w', namesOf(WEIGHT_GRADIENT_FORMS)),
+    plainGradients(shape, 'input-gradient', 'x', namesOf(INPUT_GRADIENT_FORMS)),
+    ...(block > 1 ? blockedGradients(shape, block) : []),
   ];
-  return jobs.filter(([, graphs]) => graphs.size > 1);
+  return jobs.filter(({ graphs }) => graphs.size > 1);
 }
 
 function convolution({ batch, channels, filters, input, kernel, stride, groups }: ConvShape, builder: GraphBuilder): Node {
@@ -80,26 +71,35 @@ function convolution({ batch, channels, filters, input, kernel, stride, groups }
   return builder.graph.nodes[0] as Node;
 }
 
-function plainGradient(shape: ConvShape, wrt: string, name: string): Graph | undefined {
-  const costs = new OnlyFormulation(name);
-  const builder = new GraphBuilder(`${name} gradient`, 17, costs);
+function plainGradients(shape: ConvShape, job: Job, wrt: string, names: readonly string[]): Candidates {
+  const graphs = new Map<string, Graph>();
+  let usual = '';
+  for (const name of names) {
+    const costs = new OnlyFormulation(name);
+    const graph = plainGradient(shape, wrt, costs);
+    if (!costs.used) continue;
+    graphs.set(name, graph);
+    usual = costs.usual;
+  }
+  return { job, graphs, usual };
+}
+
+function plainGradient(shape: ConvShape, wrt: string, costs: CostTable): Graph {
+  const builder = new GraphBuilder(`gradient of ${wrt}`, 17, costs);
   const node = convolution(shape, builder);
   builder.input('g', builder.shape('y'));
-  const gradient = appendBackward(builder, [node], new Map([['y', 'g']]), [wrt]).get(wrt);
-  if (!costs.used || gradient === undefined) return undefined;
-  builder.output(gradient);
+  builder.output(appendBackward(builder, [node], new Map([['y', 'g']]), [wrt]).get(wrt) ?? '');
   removeUnused(builder.graph);
   return builder.graph;
 }
 
-function blockedGradients(shape: ConvShape, block: number): Map<string, Graph> {
-  if (block === 1) return new Map();
+function blockedGradients(shape: ConvShape, block: number): Candidates[] {
   const plain = new GraphBuilder('convolution');
   const node = convolution(shape, plain);
   const dims = ['x', 'w', 'y'].map((name) => plain.shape(name)) as [readonly number[], readonly number[], readonly number[]];
   const sizes = blockedConvOf(node, ...dims, block, shape.channels < block);
-  if (!sizes) return new Map();
-  return new Map(
+  if (!sizes) return [];
+  const graphs = new Map(
     BLOCKED_FORMS.filter((form) => form.applies(sizes)).map((form) => {
       const builder = new GraphBuilder(`${form.name} gradient`);
       builder.input('x', [sizes.batch, sizes.channels, ...sizes.input]);
@@ -108,6 +108,7 @@ function blockedGradients(shape: ConvShape, block: number): Map<string, Graph> {
       return [form.name, builder.graph];
     }),
   );
+  return [{ job: 'blocked-weight-gradient', graphs, usual: weightGradientForm(sizes).name }];
 }
 
 /** Milliseconds of this process's work: with one thread they are the kernels' own, whatever else the machine does. */
@@ -126,11 +127,14 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
 async function timeOf(runtime: Runtime, graph: Graph, best: number, signal?: AbortSignal): Promise<number> {
   const program = await runtime.compile(graph, { threads: 1 });
   try {
-    const feeds = randomFeeds(graph);
+    const feeds = noiseFor(graph);
     const run = (): Promise<number> => timed(() => program.run(feeds, { signal }));
-    let least = Math.min(await run(), await run());
+    let least = Infinity;
+    for (const limit of GIVEN_UP) {
+      least = Math.min(least, await run());
+      if (least > limit * best) return least;
+    }
     let spent = 0;
-    if (least > HOPELESS * best) return least;
     for (let i = 0; i < LEAST_RUNS || spent < ENOUGH_MS; i++) {
       const ms = await run();
       [least, spent] = [Math.min(least, ms), spent + ms];
@@ -142,24 +146,22 @@ async function timeOf(runtime: Runtime, graph: Graph, best: number, signal?: Abo
 }
 
 /** Times two convolutions in a row, as a file has them, by their number of channels; all counts in turns, the least of several passes. */
-export async function measureChannels(runtime: Runtime, context: MeasureContext = {}): Promise<ChannelCosts> {
+export async function measureChannels(runtime: Runtime, { signal }: Pick<MeasureContext, 'signal'> = {}): Promise<ChannelCosts> {
   const counts = Array.from({ length: SWEEP.most - 3 }, (_, i) => i + 4);
   const costs = counts.map((channels) => ({ channels, ms: Infinity }));
   const programs = [];
   try {
     for (const channels of counts) {
       const graph = pairOfConvolutions(channels);
-      programs.push({ program: await runtime.compile(graph, { threads: 1 }), feeds: randomFeeds(graph) });
+      programs.push({ program: await runtime.compile(graph, { threads: 1 }), feeds: noiseFor(graph) });
     }
     for (let pass = 0; pass <= PASSES; pass++)
-      for (const [i, { program, feeds }] of programs.entries()) {
+      for (const [i, { program, feeds }] of programs.entries())
         for (let run = 0; run < LEAST_RUNS; run++) {
-          const ms = await timed(() => program.run(feeds, { signal: context.signal }));
+          const ms = await timed(() => program.run(feeds, { signal }));
           const cost = costs[i];
           if (pass > 0 && cost) cost.ms = Math.min(cost.ms, ms);
         }
-        context.progress?.(pass * counts.length + i, (PASSES + 1) * counts.length, 'channel counts');
-      }
     return costs;
   } finally {
     for (const { program } of programs) program.dispose();
@@ -170,20 +172,23 @@ function pairOfConvolutions(channels: number): Graph {
   const builder = new GraphBuilder(`${channels} channels`);
   let x = builder.input('x', [SWEEP.batch, channels, SWEEP.size, SWEEP.size]);
   for (const name of ['a', 'b']) {
-    const weight = builder.initializer(name, randomTensor([channels, channels, 3, 3]));
+    const weight = builder.initializer(name, noiseOf([channels, channels, 3, 3]));
     x = builder.emit('Relu', [builder.emit('Conv', [x, weight], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] })]);
   }
   builder.output(x);
   return builder.graph;
 }
 
-function randomTensor(dims: readonly number[]): Tensor {
-  const random = new Random(1);
-  return float32(
-    dims,
-    Float32Array.from({ length: elementCount(dims) }, () => random.normal()),
-  );
+let noise = new Float32Array();
+
+/** Random values, the first of one list for everybody: drawing them anew takes longer than the kernels. */
+function noiseOf(dims: readonly number[]): Tensor {
+  const count = elementCount(dims);
+  if (noise.length < count) {
+    const random = new Random(1);
+    noise = Float32Array.from({ length: count }, () => random.uniform(-1, 1));
+  }
+  return float32(dims, noise.subarray(0, count));
 }
 
-const randomFeeds = (graph: Graph): Map<string, Tensor> =>
-  new Map(graph.inputs.map(({ name, shape }) => [name, randomTensor(shape as number[])]));
+const noiseFor = (graph: Graph): Map<string, Tensor> => new Map(graph.inputs.map(({ name, shape }) => [name, noiseOf(shape as number[])]));

@@ -1,9 +1,9 @@
-import type { KernelReport } from '../../contract/kernels';
+import type { FormulationTimes, KernelChoice, KernelReport } from '../../contract/kernels';
 import { SurgeryError } from '../../graph/errors';
 import type { Graph } from '../../graph/graph';
 import { intOf } from '../../graph/graph';
 import { kernelGranularity } from '../../ops/channelCosts';
-import { type ConvShape, type CostEntry } from '../../ops/costTable';
+import { type ConvShape, type CostEntry, CostTable } from '../../ops/costTable';
 import { inferShapes } from '../../ops/inferShapes';
 import { resolveWindow, windowAttributes } from '../../ops/shapeHelpers';
 import { addKernelCosts, kernelCostsFile } from '../../runtime/onnxruntime/kernelCosts';
@@ -45,8 +45,10 @@ export async function calibrateKernels({ path, batch }: CalibrateOptions, contex
   const size = batch ?? STANDARD_BATCH;
   const shapes = path === undefined ? standardShapes(size) : convolutionsOf((await loadModel(path)).graph, size);
   const { block } = (await runtime.blockedKernels?.()) ?? { block: 1 };
-  const formulations = await measureFormulations(runtime, block, shapes, context);
+  const progress = (done: number): void => context.progress?.(done, shapes.length + 1, 'shapes');
+  const formulations = await measureFormulations(runtime, block, shapes, { signal: context.signal, progress });
   const channels = await measureChannels(runtime, context);
+  progress(shapes.length + 1);
   addKernelCosts(runtime.name, { formulations, channels });
   return {
     runtime: runtime.name,
@@ -83,7 +85,15 @@ export function convolutionsOf(graph: Graph, batch: number): ConvShape[] {
   return [...found.values()];
 }
 
-function describe({ job, shape, times }: CostEntry) {
+/** Where the processor's formulations come from. */
+export function kernelChoice(): KernelChoice {
+  const runtime = processorRuntime();
+  if (!runtime.kernelCosts) return 'fixed';
+  return runtime.kernelCosts() ? 'measured' : 'built-in';
+}
+
+function describe(entry: CostEntry): FormulationTimes {
+  const { job, shape, times, usual } = entry;
   const { batch, channels, filters, input, kernel, stride, groups } = shape;
   const grouping = groups === 1 ? '' : `, ${groups} groups`;
   const [fastest] = Object.entries(times).reduce((a, b) => (b[1] < a[1] ? b : a), ['', Infinity]);
@@ -92,5 +102,7 @@ function describe({ job, shape, times }: CostEntry) {
     shape: `batch ${batch}, ${channels} to ${filters} channels, ${input.join('x')}, ${kernel.join('x')}, stride ${stride}${grouping}`,
     times,
     fastest,
+    chosen: new CostTable([entry]).fastest(job, shape, Object.keys(times), usual),
+    usual,
   };
 }

@@ -17,8 +17,13 @@ describe('measuring formulations', () => {
     assert.deepEqual(of('input-gradient').sort(), ['flipped-convolution', 'transposed-convolution']);
     if (block > 1) assert.ok(of('blocked-weight-gradient').length >= 3);
     const times = entries.find((entry) => entry.job === 'weight-gradient')?.times ?? {};
-    const fastest = new CostTable(entries).fastest('weight-gradient', { ...shape, batch: 4 }, Object.keys(times));
-    assert.equal(times[fastest ?? ''], Math.min(...Object.values(times)));
+    const slowest = Object.keys(times).reduce((a, b) => ((times[b] ?? 0) > (times[a] ?? 0) ? b : a));
+    const chosen = new CostTable(entries).fastest('weight-gradient', { ...shape, batch: 4 }, Object.keys(times), slowest);
+    assert.ok((times[chosen] ?? Infinity) <= Math.min(...Object.values(times)) / 0.9);
+    assert.deepEqual(
+      entries.map((entry) => entry.usual in entry.times),
+      entries.map(() => true),
+    );
   });
 
   it('finds the convolutions of a network once each', () => {
