@@ -2,7 +2,7 @@ import type { ImportanceReport, ModelSummary } from '../../engine/contract/model
 import { formatChange, formatCount, formatPercent } from '../../engine/contract/format';
 import type { PruneBudget } from '../../engine/contract/protocol';
 import { control, dropdown, numberIn, textField } from '../controls/controls';
-import { element, figures, labelled } from '../shared/elements';
+import { type Figure, Figures, element, labelled } from '../shared/elements';
 import type { Estimate, Threshold } from './threshold';
 
 type Kind = 'flops' | 'params' | 'filters';
@@ -23,6 +23,7 @@ export interface Effect {
 export class EffectView {
   readonly element = element('div', 'effect');
   private readonly shown = element('div', 'effect-figures');
+  private figures: Figures | undefined;
   private readonly kind = dropdown('budget-kind', 'Budget', KINDS);
   private readonly amount = textField('budget', 'Amount to keep', '', 5);
   private readonly apply = control('vscode-button', { id: 'apply' }, 'Apply cut');
@@ -48,32 +49,19 @@ export class EffectView {
     this.element.append(this.shown, keep);
   }
 
+  /** Shows the figures; `rest` follows when the threshold has come to rest. */
   show(effect: Effect): void {
     this.last = effect;
-    const { threshold, summary, totals, isExact } = effect;
-    const part = (key: 'macs' | 'parameters') => ({
-      value: formatPercent(totals[key] / Math.max(1, summary.totals[key])),
-      detail: formatCount(totals[key]),
-      isEstimate: !isExact,
-    });
-    const hasLoss = predictsLoss(threshold.report);
-    this.shown.replaceChildren(
-      figures(
-        [
-          { id: 'cut-filters', name: 'Filters cut', value: String(threshold.removed), detail: `of ${threshold.length}` },
-          { id: 'cut-macs', name: 'MACs left', ...part('macs') },
-          { id: 'cut-parameters', name: 'Parameters left', ...part('parameters') },
-          {
-            id: 'cut-loss',
-            name: 'Predicted loss change',
-            value: hasLoss ? formatChange(threshold.lossChange) : '–',
-            detail: hasLoss ? `first order, loss ${threshold.report.loss?.toFixed(3) ?? ''}` : 'gate Taylor only',
-          },
-        ],
-        'small',
-      ),
-    );
-    this.apply.disabled = threshold.removed === 0;
+    const isWhole = effect.threshold.removed === 0;
+    if (this.apply.disabled !== isWhole) this.apply.disabled = isWhole;
+    const shown = figuresOf(effect);
+    if (this.figures) return this.figures.show(shown);
+    this.figures = new Figures(shown, 'small');
+    this.shown.append(this.figures.element);
+  }
+
+  /** Brings the budget in step with the figures: its field costs more than these. */
+  rest(): void {
     if (!this.isTyped) this.showAmount();
   }
 
@@ -97,3 +85,23 @@ export class EffectView {
 }
 
 export const predictsLoss = (report: ImportanceReport): boolean => report.groups.some((g) => g.lossChange);
+
+function figuresOf({ threshold, summary, totals, isExact }: Effect): Figure[] {
+  const part = (key: 'macs' | 'parameters') => ({
+    value: formatPercent(totals[key] / Math.max(1, summary.totals[key])),
+    detail: formatCount(totals[key]),
+    isEstimate: !isExact,
+  });
+  const hasLoss = predictsLoss(threshold.report);
+  return [
+    { id: 'cut-filters', name: 'Filters cut', value: String(threshold.removed), detail: `of ${threshold.length}` },
+    { id: 'cut-macs', name: 'MACs left', ...part('macs') },
+    { id: 'cut-parameters', name: 'Parameters left', ...part('parameters') },
+    {
+      id: 'cut-loss',
+      name: 'Predicted loss change',
+      value: hasLoss ? formatChange(threshold.lossChange) : '–',
+      detail: hasLoss ? `first order, loss ${threshold.report.loss?.toFixed(3) ?? ''}` : 'gate Taylor only',
+    },
+  ];
+}

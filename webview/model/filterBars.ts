@@ -39,8 +39,11 @@ export class FilterBars {
   }
 
   /** Fades the first `cut` filters. */
-  show(cut: number, label: string): void {
+  show(cut: number): void {
     this.veil.attr('width', (WIDTH * cut) / Math.max(1, this.scores.length));
+  }
+
+  describe(label: string): void {
     this.element.setAttribute('aria-label', label);
   }
 

@@ -2,7 +2,7 @@ import { max } from 'd3';
 import { formatChange, formatPercent } from '../../engine/contract/format';
 import type { GroupImportance } from '../../engine/contract/models';
 import type { SensitivityReport } from '../../engine/contract/pruning';
-import { element } from '../shared/elements';
+import { element, setText } from '../shared/elements';
 import { FilterBars } from './filterBars';
 
 type Curve = SensitivityReport['groups'][number]['points'];
@@ -24,7 +24,7 @@ export class GroupCard {
   private readonly lock = element('button', 'lock');
   private readonly loss = element('span', 'group-loss');
   private points: Curve = [];
-  private cut = 0;
+  private cut = -1;
 
   /** @param channels in the order of importance */
   constructor(
@@ -61,14 +61,20 @@ export class GroupCard {
     plot.addEventListener('pointerleave', () => events.onFilter(this, undefined, 0));
   }
 
-  /** Shows the first `cut` filters of the order as cut. */
+  /** Shows the first `cut` filters of the order as cut; `rest` follows when the threshold has come to rest. */
   show(cut: number): void {
+    if (cut === this.cut) return;
     this.cut = cut;
     const all = this.channels.length;
-    this.bars.show(cut, `${this.group.id}: ${cut} of ${all} filters would be cut`);
-    const text = cut > 0 ? `${all - cut} of ${all} left` : `${all} filters`;
-    if (this.count.textContent !== text) this.count.textContent = text;
+    this.bars.show(cut);
+    setText(this.count, cut > 0 ? `${all - cut} of ${all} left` : `${all} filters`);
     this.showLoss();
+  }
+
+  /** Tells screen readers where the threshold came to rest. */
+  rest(cut: number): void {
+    this.show(cut);
+    this.bars.describe(`${this.group.id}: ${cut} of ${this.channels.length} filters would be cut`);
   }
 
   setLocked(isLocked: boolean): void {
@@ -93,7 +99,7 @@ export class GroupCard {
   private showLoss(): void {
     const [first] = this.points;
     const text = first && this.cut > 0 ? `loss ${formatChange(this.lossAt(this.cut / this.channels.length) - first.loss)} alone` : '';
-    if (this.loss.textContent !== text) this.loss.textContent = text;
+    setText(this.loss, text);
   }
 
   private lossAt(fraction: number): number {

@@ -28,8 +28,8 @@ const CARDS_HINT =
 const SENSITIVITY_HINT = 'The line is the loss on held-out samples when all filters to its left go, in this group alone.';
 const HINT = 'Importance shows which filters the network would miss least. Nothing changes until you apply a cut.';
 
-/** How long the threshold rests before the engine is asked for exact totals. */
-const PREVIEW_DELAY_MS = 120;
+/** A threshold that has stood for so long is at rest: all is brought in step with it, and the engine is asked for exact totals. */
+const REST_MS = 120;
 
 const host = connectHost<ModelPageContract>();
 
@@ -120,6 +120,7 @@ class ModelPage {
     this.groups.show(this.threshold, locked, state.sensitivity);
     this.ranking.draw(this.threshold);
     this.moveTo(this.threshold.rank);
+    this.effect.rest();
     void this.tell(() => this.loadCurve());
   }
 
@@ -149,14 +150,25 @@ class ModelPage {
     this.effect.show({ threshold, summary: state.summary, totals: threshold.estimate(state.summary, this.curve), isExact: isWhole });
     clearTimeout(this.timer);
     const request = ++this.request;
-    if (!isWhole) this.timer = setTimeout(() => void this.tell(() => this.preview(request)), PREVIEW_DELAY_MS);
+    this.timer = setTimeout(() => {
+      this.rest();
+      if (!isWhole) void this.tell(() => this.preview(request));
+    }, REST_MS);
+  }
+
+  /** What may be late while the threshold moves. */
+  private rest(): void {
+    this.groups.rest();
+    this.effect.rest();
   }
 
   private async preview(request: number): Promise<void> {
     const { state, threshold } = this;
     if (!state || !threshold) return;
     const totals = await host.request('preview', { kept: threshold.kept() });
-    if (request === this.request) this.effect.show({ threshold, summary: state.summary, totals, isExact: true });
+    if (request !== this.request) return;
+    this.effect.show({ threshold, summary: state.summary, totals, isExact: true });
+    this.effect.rest();
   }
 
   private async loadCurve(): Promise<void> {

@@ -30,16 +30,41 @@ export interface Figure {
 }
 
 /** A row of named numbers. */
-export function figures(shown: readonly Figure[], className = ''): HTMLElement {
-  const list = element('dl', `figures ${className}`.trim());
-  for (const { name, value, detail, id, isEstimate } of shown) {
-    const box = element('div', 'figure');
-    const number = element('dd', isEstimate ? 'estimate' : '', value);
-    if (id) number.id = id;
-    box.append(element('dt', '', name), number, element('span', 'was', detail ?? ' '));
-    list.append(box);
+export const figures = (shown: readonly Figure[], className = ''): HTMLElement => new Figures(shown, className).element;
+
+/** The same, of which what changes is written into the elements that are there. */
+export class Figures {
+  readonly element: HTMLElement;
+  private readonly boxes: { readonly value: HTMLElement; readonly detail: HTMLElement }[] = [];
+
+  constructor(shown: readonly Figure[], className = '') {
+    this.element = element('dl', `figures ${className}`.trim());
+    for (const { name, id } of shown) {
+      const box = element('div', 'figure');
+      const [value, detail] = [element('dd'), element('span', 'was')];
+      if (id) value.id = id;
+      box.append(element('dt', '', name), value, detail);
+      this.element.append(box);
+      this.boxes.push({ value, detail });
+    }
+    this.show(shown);
   }
-  return list;
+
+  /** @param shown as many as there were in the beginning, of the same names */
+  show(shown: readonly Omit<Figure, 'name' | 'id'>[]): void {
+    this.boxes.forEach(({ value, detail }, i) => {
+      setText(value, shown[i]?.value ?? '');
+      setText(detail, shown[i]?.detail ?? ' ');
+      value.classList.toggle('estimate', shown[i]?.isEstimate === true);
+    });
+  }
+}
+
+/** Replaces the text of an element that holds nothing else, where it is another: the node stays, so that less is laid out again. */
+export function setText(host: HTMLElement, text: string): void {
+  const node = host.firstChild;
+  if (!(node instanceof Text)) host.textContent = text;
+  else if (node.data !== text) node.data = text;
 }
 
 /** The line that tells what goes on or went wrong; screen readers hear it. */
