@@ -1,6 +1,8 @@
 import { type TrainingGraph, buildTrainingGraph } from '../autodiff/trainingGraph';
 import type { Graph } from '../graph/graph';
 import { type Tensor, elementCount, int64 } from '../graph/tensor';
+import { NCHWC } from '../ops/nchwc';
+import { blockSize, measuredCosts } from '../runtime/layout';
 import type { MemoryOptions, Program, Runtime } from '../runtime/runtime';
 import { type Batch, crossEntropy, lengthsOf } from '../training/evaluate';
 import type { Judgement, Victim } from './attack';
@@ -22,9 +24,14 @@ export class VictimNetwork {
     space: PixelSpace,
     options: { readonly batch: number; readonly threads?: number; readonly memory?: MemoryOptions; readonly signal?: AbortSignal },
   ): Promise<VictimNetwork> {
+    const block = await blockSize(runtime);
     const compiled = async (inputGradient: boolean) => {
-      const graph = buildTrainingGraph(network, { batch: options.batch, training: false, parameters: [], inputGradient });
-      return { graph, program: await runtime.compile(graph.graph, { threads: options.threads, memory: options.memory }) };
+      const kernels = inputGradient ? { block, costs: measuredCosts(runtime) } : {};
+      const graph = buildTrainingGraph(network, { batch: options.batch, training: false, parameters: [], inputGradient, ...kernels });
+      const { threads, memory } = options;
+      // In blocks, too, what is made of the weights is computed once: they are constants here.
+      const folded = graph.graph.opsets.has(NCHWC) ? { optimisation: 'basic' as const } : {};
+      return { graph, program: await runtime.compile(graph.graph, { threads, memory, ...folded }) };
     };
     return new VictimNetwork(space, await compiled(false), await compiled(true), options);
   }

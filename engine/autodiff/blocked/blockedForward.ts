@@ -10,7 +10,7 @@ import { type UnitPlan, findUnits, isOwnLeaf, isTrainingNorm, runningStatistics 
 import { averagePoolGradient, emitGlobalAverage, emitPool, globalAverageGradient, maxPoolGradient, tilingKernel } from './pools';
 import { padded } from './sizes';
 import { type EmittedUnit, emitUnit } from './unit';
-import { weightEncoding } from './weightEncoding';
+import { diagonalMask, weightEncoding } from './weightEncoding';
 
 export interface BlockedForwardOptions {
   readonly block: number;
@@ -177,7 +177,8 @@ export class BlockedPass implements BlockedForward {
   private convOf({ node, sizes }: NonNullable<UnitPlan['conv']>) {
     const [, weight = '', bias = ''] = node.inputs;
     this.leaf(weight, (dims) => weightEncoding(dims, sizes));
-    return { sizes, weight, bias: bias ? this.vector(bias) : '' };
+    const mask = sizes.merged > 1 ? diagonalMask(sizes, this.plain.shape(weight)) : undefined;
+    return { sizes, weight, bias: bias ? this.vector(bias) : '', mask };
   }
 
   private normOf(node: Node) {

@@ -1,7 +1,7 @@
 import { type Node, consumersOf, intOf } from '../../graph/graph';
 import { numbersOf } from '../../graph/tensor';
 import type { GraphBuilder } from '../../ops/graphBuilder';
-import { type BlockedConv, blockedConvOf } from './sizes';
+import { type BlockedConv, blockedConvOf, channelsPerGroup } from './sizes';
 import { hasPhases } from './inputGradient';
 import type { Rectifier } from './unit';
 
@@ -26,8 +26,12 @@ export interface UnitSearch {
   readonly visible: ReadonlySet<string>;
 }
 
-/** Blocked form of dense weights may take this many times the multiply-accumulates before plain kernels are faster. */
+/**
+ * Blocked form of dense weights may take this many times the multiply-accumulates before plain kernels are faster, and that of merged groups so
+ * many, because plain kernels are slow at small groups (measured: test/bench/groupedSteps.ts).
+ */
 const MOST_PADDING = 3;
+const MOST_MERGING = 16;
 
 /** Stretches of convolution, batch norm, addition and rectifier, by each of their nodes. */
 export function findUnits(search: UnitSearch): Map<Node, UnitPlan> {
@@ -89,8 +93,8 @@ function convSizes({ plain, block, wanted }: UnitSearch, node: Node): BlockedCon
   const [inShape, weight] = [plain.shape(x), plain.shape(w)];
   const sizes = blockedConvOf(node, inShape, weight, plain.shape(node.outputs[0] ?? ''), block, !wanted.has(x));
   if (!sizes || sizes.output[0] * sizes.output[1] === 1 || (sizes.stride === 2 && wanted.has(x) && !hasPhases(sizes))) return undefined;
-  const ratio = (sizes.filters / (weight[0] ?? 1)) * (sizes.channels / (inShape[1] ?? 1));
-  return ratio <= MOST_PADDING ? sizes : undefined;
+  const ratio = (sizes.filters * channelsPerGroup(sizes)) / ((weight[0] ?? 1) * (weight[1] ?? 1));
+  return ratio <= (sizes.merged > 1 ? MOST_MERGING : MOST_PADDING) ? sizes : undefined;
 }
 
 /** The operand of an addition that is not `value`, when both have one shape. */

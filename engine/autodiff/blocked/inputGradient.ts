@@ -21,16 +21,16 @@ export function inputGradient(
   return conv.kind === 'depthwise' ? depthwisePhases(context, conv, g, taps) : densePhases(context, conv, g, taps);
 }
 
-/** [K/b, C/b, taps, c, k] to [C/b, K/b, taps, k, c]; ReorderOutput transposes the inner blocks five times faster than Transpose. */
+/** [K/b, C/b, taps, c, k] to [C/b, K/b, taps, k, c] in every group; ReorderOutput transposes the inner blocks five times faster than Transpose. */
 function transposedTaps(context: GradientContext, conv: BlockedConv, weight: string, scale?: string): string {
-  const { block: b, channels, filters, kernel } = conv;
-  const [kb, cb, taps] = [filters / b, channels / b, elementCount(kernel)];
+  const { block: b, channels, filters, groups, kernel } = conv;
+  const [kb, cb, taps] = [filters / groups / b, channels / groups / b, elementCount(kernel)];
   const scaled = scale
-    ? context.emit('Mul', [reshape(context, weight, [kb, cb * taps * b, b]), reshape(context, scale, [kb, 1, b])])
+    ? context.emit('Mul', [reshape(context, weight, [groups * kb, cb * taps * b, b]), reshape(context, scale, [groups * kb, 1, b])])
     : weight;
-  const blocks = nchwc(context, 'ReorderOutput', [reshape(context, scaled, [kb * cb * taps, b, 1, b])], { channels: b });
-  const swapped = kb === 1 || cb === 1 ? blocks : transpose(context, blocks, [kb, cb, taps * b * b], [1, 0, 2]);
-  return reshape(context, swapped, [cb * kb, taps, b * b]);
+  const blocks = nchwc(context, 'ReorderOutput', [reshape(context, scaled, [groups * kb * cb * taps, b, 1, b])], { channels: b });
+  const swapped = kb === 1 || cb === 1 ? blocks : transpose(context, blocks, [groups, kb, cb, taps * b * b], [0, 2, 1, 3]);
+  return reshape(context, swapped, [groups * cb * kb, taps, b * b]);
 }
 
 /** [C/b, taps, b]. */
@@ -47,18 +47,17 @@ function pickTaps(context: GradientContext, taps: string, picks: readonly number
 }
 
 function unitStride(context: GradientContext, conv: BlockedConv, g: string, taps: string): string | { total: string } {
-  const { kernel, pads, channels, filters, kind, dilation } = conv;
+  const { kernel, pads, channels, filters, groups, dilation } = conv;
   const [kh, kw] = kernel;
   const [down, across] = [(kh - 1) * dilation, (kw - 1) * dilation];
   const count = kh * kw;
   const reversed = count === 1 ? taps : pickTaps(context, taps, [...Array(count).keys()].reverse());
-  const depthwise = kind === 'depthwise';
-  const weight = reshape(context, reversed, [channels, depthwise ? 1 : filters, kh, kw]);
+  const weight = reshape(context, reversed, [channels, filters / groups, kh, kw]);
   return accumulating(context, [g, weight], {
     kernel_shape: kernel,
     pads: [down - pads[0], across - pads[1], down - pads[2], across - pads[3]],
     dilations: [dilation, dilation],
-    ...(depthwise ? { group: channels } : {}),
+    group: groups,
   });
 }
 
@@ -108,21 +107,21 @@ const windowOf = (rows: Phases, columns: Phases) => ({
   pads: [rows.begin, columns.begin, rows.end, columns.end],
 });
 
-/** All phases as 4C output channels of one convolution. Two strided readers of one input add into the same phases. */
+/** All phases as 4C output channels of one convolution, those of a group beside one another. Two strided readers of one input add into the same phases. */
 function densePhases(context: GradientContext, conv: BlockedConv, g: string, taps: string): string | { total: string } {
-  const { block: b, batch, channels, filters, kernel } = conv;
+  const { block: b, batch, channels, filters, groups, kernel } = conv;
   const [rows, columns] = planePhases(conv);
-  const [cb, kb, count] = [channels / b, filters / b, kernel[0] * kernel[1]];
+  const [cb, kb, count] = [channels / groups / b, filters / groups / b, kernel[0] * kernel[1]];
   const size = rows.size * columns.size;
   const picks = [0, 1, 2, 3].flatMap((phase) => phasePicks(rows, columns, phase, kernel[1], count));
-  const picked = transpose(context, pickTaps(context, taps, picks), [cb * kb, 4, size * b * b], [1, 0, 2]);
-  const weight = reshape(context, picked, [4 * channels, filters, rows.size, columns.size]);
+  const picked = transpose(context, pickTaps(context, taps, picks), [groups, cb * kb, 4, size * b * b], [0, 2, 1, 3]);
+  const weight = reshape(context, picked, [4 * channels, filters / groups, rows.size, columns.size]);
   const before = context.accumulated(0);
   const phases = before === undefined ? undefined : phasesBehind(context, before);
   const shape = [batch, 4 * channels, rows.positions, columns.positions];
   const same = phases !== undefined && context.shape(phases).every((d, i) => d === shape[i]);
-  const sum = nchwc(context, 'Conv', same ? [g, weight, '', phases] : [g, weight], windowOf(rows, columns));
-  const full = interleave(context, conv, sum, [batch, 2, 2, cb, rows.positions, columns.positions, b], [0, 3, 4, 1, 5, 2, 6]);
+  const sum = nchwc(context, 'Conv', same ? [g, weight, '', phases] : [g, weight], { ...windowOf(rows, columns), group: groups });
+  const full = interleave(context, conv, sum, [batch * groups, 2, 2, cb, rows.positions, columns.positions, b], [0, 3, 4, 1, 5, 2, 6]);
   return same ? { total: full } : full;
 }
 

@@ -9,6 +9,10 @@ export interface BlockedConv {
   readonly batch: number;
   readonly channels: number;
   readonly filters: number;
+  /** Groups of the kernel: all channels when depthwise. */
+  readonly groups: number;
+  /** Groups of the file that make one of the kernel's, with zeros between them, so that its channels fill whole blocks. */
+  readonly merged: number;
   readonly input: readonly [number, number];
   readonly output: readonly [number, number];
   readonly kernel: readonly [number, number];
@@ -21,9 +25,12 @@ export interface BlockedConv {
 
 export const padded = (channels: number, block: number): number => Math.ceil(channels / block) * block;
 
+/** Input channels of one filter. */
+export const channelsPerGroup = ({ channels, groups }: BlockedConv): number => channels / groups;
+
 /**
  * The blocked form of a Conv node, or undefined where it has none: other ranks than two, unequal strides or dilations, strides above two, both at once,
- * groups other than depthwise, negative or oversized pads.
+ * negative or oversized pads.
  */
 export function blockedConvOf(
   node: Node,
@@ -44,14 +51,18 @@ export function blockedConvOf(
   const [dilation = 1, dilationAcross = 1] = window.dilations;
   const square = stride === across && stride <= 2 && dilation === dilationAcross && (dilation === 1 || stride === 1);
   const pads = [top, left, bottom, right] as const;
-  if (!square || (groups > 1 && !depthwise) || pads.some((p, i) => p < 0 || p > ((i % 2 ? kw : kh) - 1) * dilation)) return undefined;
-  const kind = depthwise ? 'depthwise' : isImage && channels < block ? 'image' : 'dense';
+  if (!square || pads.some((p, i) => p < 0 || p > ((i % 2 ? kw : kh) - 1) * dilation)) return undefined;
+  const kind = depthwise ? 'depthwise' : isImage && channels < block && groups === 1 ? 'image' : 'dense';
+  const merged = kind === 'dense' ? mergedGroups(groups, perGroup, filters / groups, block) : 1;
+  const whole = kind === 'image' ? channels : padded(channels, block);
   return {
     kind,
     block,
     batch,
-    channels: kind === 'image' ? channels : padded(channels, block),
+    channels: whole,
     filters: padded(filters, block),
+    groups: depthwise ? whole : groups / merged,
+    merged,
     input: [height, width],
     output: [y[2] ?? 1, y[3] ?? 1],
     kernel: [kh, kw],
@@ -59,4 +70,11 @@ export function blockedConvOf(
     dilation,
     pads,
   };
+}
+
+/** The fewest groups that together have whole blocks of channels and filters; all of them where none have. */
+function mergedGroups(groups: number, channels: number, filters: number, block: number): number {
+  for (let merged = 1; merged < groups; merged++)
+    if (groups % merged === 0 && (merged * channels) % block === 0 && (merged * filters) % block === 0) return merged;
+  return groups;
 }

@@ -4,12 +4,20 @@ import type { ForwardNode } from '../backward';
 import { channelSums, nchwc, perChannel, reshape, withoutTrailing } from './emit';
 import { inputGradient } from './inputGradient';
 import { type Statistics, batchStatistics, fixedNormGradients, fixedStatistics, normGradients } from './norm';
-import type { BlockedConv } from './sizes';
+import { type BlockedConv, channelsPerGroup } from './sizes';
 import { weightGradientForm } from './weightGradient';
 
 /** Upper end of a rectifier: Infinity for Relu, 6 for Relu6. */
 export interface Rectifier {
   readonly max: number;
+}
+
+export interface UnitConv {
+  readonly sizes: BlockedConv;
+  readonly weight: string;
+  readonly bias: string;
+  /** Zeros where merged groups have no weights. */
+  readonly mask?: Float32Array;
 }
 
 /**
@@ -20,7 +28,7 @@ export interface Unit {
   readonly name: string;
   /** Blocked, or plain for an image. */
   readonly x: string;
-  readonly conv?: { readonly sizes: BlockedConv; readonly weight: string; readonly bias: string };
+  readonly conv?: UnitConv;
   readonly norm?: {
     readonly scale: string;
     readonly bias: string;
@@ -85,13 +93,13 @@ function convolve(
   attributes: Record<string, AttributeInput>,
 ): string {
   if (!conv) throw new TypeError(`Unit ${name} has neither convolution nor norm`);
-  const { kernel, pads, stride, dilation, kind, channels } = conv.sizes;
+  const { kernel, pads, stride, dilation, groups } = conv.sizes;
   return nchwc(emitter, 'Conv', withoutTrailing([x, conv.weight, bias, addend]), {
     kernel_shape: kernel,
     pads,
     strides: [stride, stride],
     dilations: [dilation, dilation],
-    ...(kind === 'depthwise' ? { group: channels } : {}),
+    group: groups,
     ...attributes,
   });
 }
@@ -126,8 +134,8 @@ function unitGradient(context: GradientContext, unit: Unit, normed?: { x: string
 }
 
 /** Scaling the weights once against scaling the activations once. */
-const foldPays = ({ channels, kernel, batch, output, kind }: BlockedConv): boolean =>
-  (kind === 'depthwise' ? 1 : channels) * elementCount(kernel) <= batch * elementCount(output);
+const foldPays = (conv: BlockedConv): boolean =>
+  channelsPerGroup(conv) * elementCount(conv.kernel) <= conv.batch * elementCount(conv.output);
 
 /** g where 0 < y < max. HardSigmoid with a slope beyond every float is the cheapest step function. */
 function throughRectifier(context: GradientContext, g: string, y: string, { max }: Rectifier): string {
@@ -141,10 +149,15 @@ function convGradients(context: GradientContext, unit: Unit, g: string, factor?:
   if (!unit.conv) return [undefined, undefined, undefined];
   const { sizes, weight } = unit.conv;
   const dx = context.wants(0) ? inputGradient(context, sizes, g, weight, factor) : undefined;
-  const dw = context.wants(1)
-    ? scaledRows(context, weightGradientForm(sizes, context.costs).emit(context, sizes, unit.x, g), sizes, factor)
-    : undefined;
+  const dw = context.wants(1) ? weightGradient(context, unit.conv, unit.x, g, factor) : undefined;
   return [dx, dw, context.wants(2) ? biasGradient(context, g, sizes, normed, factor) : undefined];
+}
+
+/** Nothing flows into the zeros between merged groups. */
+function weightGradient(context: GradientContext, { sizes, mask }: UnitConv, x: string, g: string, factor?: string): string {
+  const dw = weightGradientForm(sizes, context.costs).emit(context, sizes, x, g);
+  const own = mask ? context.emit('Mul', [dw, context.floats(context.shape(dw), mask)]) : dw;
+  return scaledRows(context, own, sizes, factor);
 }
 
 function scaledRows(context: GradientContext, dw: string, { block: b, filters }: BlockedConv, factor?: string): string {

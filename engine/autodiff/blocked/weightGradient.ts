@@ -2,7 +2,7 @@ import { elementCount } from '../../graph/tensor';
 import type { ConvShape, CostTable } from '../../ops/costTable';
 import type { Emitter } from '../../ops/opRecord';
 import { concat, leaveBlocks, nchwc, reshape, sumOver, transpose } from './emit';
-import type { BlockedConv } from './sizes';
+import { type BlockedConv, channelsPerGroup } from './sizes';
 
 /** One way to compute a convolution's weight gradient from its input and its output's gradient, both blocked (an image input is plain). */
 export interface WeightGradientForm {
@@ -13,10 +13,15 @@ export interface WeightGradientForm {
 }
 
 /**
- * Kernels take a number of input channels below a block or of whole blocks; where samples play that part, samples of zeros are added.
+ * Kernels take a number of input channels below a block or of whole blocks; where samples (of every group) play that part, samples of zeros
+ * are added.
  */
 function withWholeBatch(form: WeightGradientForm): WeightGradientForm {
-  const wholeBatch = ({ batch, block }: BlockedConv): number => (batch < block ? batch : Math.ceil(batch / block) * block);
+  const wholeBatch = ({ batch, block, groups }: BlockedConv): number => {
+    let whole = batch;
+    while (whole * groups >= block && (whole * groups) % block !== 0) whole++;
+    return whole;
+  };
   return {
     ...form,
     applies: (conv) => form.applies({ ...conv, batch: wholeBatch(conv) }),
@@ -31,11 +36,7 @@ function withWholeBatch(form: WeightGradientForm): WeightGradientForm {
   };
 }
 
-const weightShape = ({ channels, filters, kernel, kind }: BlockedConv): number[] => [
-  filters,
-  kind === 'depthwise' ? 1 : channels,
-  ...kernel,
-];
+const weightShape = (conv: BlockedConv): number[] => [conv.filters, channelsPerGroup(conv), ...conv.kernel];
 const innerOf = ({ kind, block }: BlockedConv): number => (kind === 'dense' ? block : 1);
 
 interface Extent {
@@ -65,19 +66,19 @@ function plainPadded(emitter: Emitter, conv: BlockedConv, x: string, { pads, siz
 }
 
 /**
- * Stride 1: each sample is a group of one tall image, its channels below one another; the output gradient, shifted down by every kernel row,
+ * Stride 1: each sample (and each of its groups) is a group of one tall image, its channels below one another; the output gradient, shifted down by every kernel row,
  * gives the filters. kh rows of accumulators stay live in the kernel, and the input is not transposed.
  */
 const tallImage: WeightGradientForm = {
   name: 'tall-image',
   applies: ({ kind, stride, dilation, kernel: [kh, kw] }) => kind !== 'depthwise' && stride === 1 && dilation === 1 && kh * kw > 1,
   emit(emitter, conv, x, g) {
-    const { block: b, batch, channels, filters, output, kernel, pads } = conv;
+    const { block: b, batch, groups, filters, output, kernel, pads } = conv;
     const [[kh, kw], [height, width]] = [kernel, output];
-    const inner = innerOf(conv);
+    const [inner, channels] = [innerOf(conv), channelsPerGroup(conv)];
     const [kb, cb] = [filters / b, channels / inner];
     const extent: Extent = { pads, size: [height + kh - 1, width + kw - 1] };
-    const image = reshape(emitter, plainPadded(emitter, conv, x, extent), [1, batch, channels * extent.size[0], extent.size[1]]);
+    const image = reshape(emitter, plainPadded(emitter, conv, x, extent), [1, batch * groups, channels * extent.size[0], extent.size[1]]);
     const rows = reshape(emitter, g, [batch * kb, height, width * b]);
     const gap = emitter.zeros([batch * kb, kh, width * b]);
     const shifted = concat(
@@ -89,7 +90,7 @@ const tallImage: WeightGradientForm = {
     const full = nchwc(emitter, 'Conv', [image, filter], {
       kernel_shape: [extent.size[0], width],
       strides: [extent.size[0], 1],
-      group: batch,
+      group: batch * groups,
     });
     const sum = sumOver(emitter, reshape(emitter, full, [batch, kh * filters * channels * kw]), 0);
     const ordered = transpose(emitter, sum, [kb, kh, cb, inner, kw, b], [0, 2, 1, 4, 3, 5]);
@@ -108,25 +109,35 @@ const swapped = (samples: number): WeightGradientForm => ({
   name: `swapped-${samples}`,
   applies: ({ kind }) => kind !== 'depthwise',
   emit(emitter, conv, x, g) {
-    const { block: b, batch, channels, filters, output, kernel, stride } = conv;
+    const { block: b, batch, filters, groups, output, kernel, stride } = conv;
     const extent = extentOf(conv);
-    const perGroup = largestDivisor(batch, Math.min(samples, b - 1));
-    const groups = batch / perGroup;
+    const share = largestDivisor(batch, Math.min(samples, b - 1));
+    const shares = batch / share;
+    const [inner, channels] = [innerOf(conv), channelsPerGroup(conv)];
     const [kb, taps, positions] = [filters / b, elementCount(kernel), elementCount(output)];
-    const inner = innerOf(conv);
-    const image = emitter.emit('Transpose', [plainPadded(emitter, conv, x, extent)], { perm: [1, 0, 2, 3] });
-    const ordered = kb === 1 ? g : transpose(emitter, g, [groups, perGroup, kb, positions * b], [0, 2, 1, 3]);
-    const filter = reshape(emitter, ordered, [groups * filters, perGroup, ...output]);
+    const image = channelsFirst(emitter, conv, plainPadded(emitter, conv, x, extent), extent);
+    const ordered = kb === 1 ? g : transpose(emitter, g, [shares, share, groups, kb / groups, positions * b], [2, 0, 3, 1, 4]);
+    const filter = reshape(emitter, ordered, [shares * filters, share, ...output]);
     const full = nchwc(emitter, 'Conv', [image, filter], {
       kernel_shape: output,
       dilations: [stride, stride],
-      group: groups,
+      group: groups * shares,
       ...overshoot(extent, conv),
     });
-    const sum = sumOver(emitter, reshape(emitter, cutTo(emitter, full, conv), [channels, groups, filters * taps]), 1);
+    const parts = reshape(emitter, cutTo(emitter, full, conv), [channels * groups, shares, (filters / groups) * taps]);
+    const sum = sumOver(emitter, parts, 1);
     return blockedWeight(emitter, sum, [channels / inner, inner, kb, taps, b], conv);
   },
 });
+
+/** [N, C, H, W] to [C, N, H, W]; with groups to [C/g, g N, H, W]. */
+function channelsFirst(emitter: Emitter, conv: BlockedConv, plain: string, { size }: Extent): string {
+  const { batch, groups } = conv;
+  if (groups === 1) return emitter.emit('Transpose', [plain], { perm: [1, 0, 2, 3] });
+  const channels = channelsPerGroup(conv);
+  const swapped = transpose(emitter, plain, [batch, groups, channels, elementCount(size)], [2, 1, 0, 3]);
+  return reshape(emitter, swapped, [channels, groups * batch, ...size]);
+}
 
 /** Dilated taps are stepped to. Where the stride leaves input positions over, more offsets come out than there are taps; a 1x1 kernel steps over them. */
 const overshoot = ({ size }: Extent, { output, kernel, stride, dilation }: BlockedConv): Record<string, readonly number[]> => {
@@ -157,15 +168,16 @@ const blockedSamples: WeightGradientForm = {
   name: 'blocked-samples',
   applies: ({ kind, batch, block, channels }) => kind === 'dense' && batch % block === 0 && channels % block === 0,
   emit(emitter, conv, x, g) {
-    const { block: b, batch, channels, filters, output, kernel, stride } = conv;
+    const { block: b, batch, filters, groups, output, kernel, stride } = conv;
     const extent = extentOf(conv);
-    const [cb, kb, taps, positions] = [channels / b, filters / b, elementCount(kernel), elementCount(output)];
-    const plain = emitter.emit('Transpose', [plainPadded(emitter, conv, x, extent)], { perm: [1, 0, 2, 3] });
+    const [cb, kb, taps, positions] = [channelsPerGroup(conv) / b, filters / b, elementCount(kernel), elementCount(output)];
+    const plain = channelsFirst(emitter, conv, plainPadded(emitter, conv, x, extent), extent);
     const image = nchwc(emitter, 'ReorderInput', [plain]);
     const filter = transpose(emitter, g, [batch / b, b, kb, positions, b], [2, 0, 3, 1, 4]);
     const full = nchwc(emitter, 'Conv', [image, reshape(emitter, filter, [filters, batch, ...output])], {
       kernel_shape: output,
       dilations: [stride, stride],
+      group: groups,
       ...overshoot(extent, conv),
     });
     return blockedWeight(emitter, cutTo(emitter, full, conv), [cb, b, kb, taps, b], conv);
@@ -177,11 +189,14 @@ const pointwise: WeightGradientForm = {
   name: 'pointwise',
   applies: ({ kind, kernel, stride, pads }) => kind === 'dense' && elementCount(kernel) === 1 && stride === 1 && pads.every((p) => p === 0),
   emit(emitter, conv, x, g) {
-    const { block: b, batch, channels, filters, output } = conv;
+    const { block: b, batch, channels, filters, groups, output } = conv;
     const flat = (value: string, count: number): string =>
-      reshape(emitter, leaveBlocks(emitter, value, count), [batch, count, elementCount(output)]);
+      reshape(emitter, leaveBlocks(emitter, value, count), [batch * groups, count / groups, elementCount(output)]);
     const product = emitter.emit('FusedMatMul', [flat(x, channels), flat(g, filters)], { transB: 1 }, { domain: 'com.microsoft' });
-    return blockedWeight(emitter, sumOver(emitter, product, 0), [channels / b, b, filters / b, 1, b], conv);
+    if (groups === 1) return blockedWeight(emitter, sumOver(emitter, product, 0), [channels / b, b, filters / b, 1, b], conv);
+    const [cb, kb] = [channels / groups / b, filters / groups / b];
+    const sum = sumOver(emitter, reshape(emitter, product, [batch, (channels * filters) / groups]), 0);
+    return reshape(emitter, transpose(emitter, sum, [groups, cb, b, kb, b], [0, 3, 1, 2, 4]), weightShape(conv));
   },
 };
 
@@ -218,14 +233,14 @@ const named = (name: string): WeightGradientForm => {
   return form;
 };
 
-const shapeOf = ({ batch, channels, filters, input, kernel, stride, kind }: BlockedConv): ConvShape => ({
+const shapeOf = ({ batch, channels, filters, input, kernel, stride, groups }: BlockedConv): ConvShape => ({
   batch,
   channels,
   filters,
   input,
   kernel,
   stride,
-  groups: kind === 'depthwise' ? channels : 1,
+  groups,
 });
 
 /** The form that the measurements of this machine say is the fastest for such shapes, or else the built-in ones. */
@@ -238,7 +253,8 @@ export function weightGradientForm(conv: BlockedConv, costs?: CostTable): Weight
 }
 
 function builtInForm(conv: BlockedConv): WeightGradientForm {
-  const { kernel, stride, channels, filters, output } = conv;
+  const { kernel, stride, output } = conv;
+  const [channels, filters] = [channelsPerGroup(conv), conv.filters / conv.groups];
   const taps = elementCount(kernel);
   const sensible = (form: WeightGradientForm): WeightGradientForm | undefined => (form.applies(conv) ? form : undefined);
   const small = output[0] <= 8 && filters * channels >= 16384;

@@ -68,9 +68,10 @@ function testNetwork(): Graph {
     kernel_shape: [2, 2],
     strides: [2, 2],
   });
-  const main = conv(relu(conv(relu(conv(pooled, 'a', 20, 3, 2)), 'b', 20, 3, 1, 20)), 'c', 20, 3, 1);
-  const joined = relu(builder.emit('Add', [main, conv(pooled, 'd', 20, 1, 2)]));
-  builder.output(builder.emit('Flatten', [builder.emit('GlobalAveragePool', [joined])], { axis: 1 }), 'logits');
+  const main = conv(relu(conv(relu(conv(pooled, 'a', 20, 3, 2)), 'b', 20, 3, 1, 20)), 'c', 32, 3, 1);
+  const joined = relu(builder.emit('Add', [main, conv(pooled, 'd', 32, 1, 2)]));
+  const last = relu(conv(joined, 'e', 32, 3, 1, 8));
+  builder.output(builder.emit('Flatten', [builder.emit('GlobalAveragePool', [last])], { axis: 1 }), 'logits');
   return builder.graph;
 }
 

@@ -7,9 +7,9 @@ import { Random } from '../../graph/random';
 import { type Tensor, elementCount, float32 } from '../../graph/tensor';
 import type { ChannelCosts } from '../../ops/channelCosts';
 import { INPUT_GRADIENT_FORMS, WEIGHT_GRADIENT_FORMS } from '../../ops/convGradient';
-import { type ConvShape, type CostEntry, type CostTable, type Job, OnlyFormulation } from '../../ops/costTable';
+import { type ConvShape, type CostEntry, CostTable, type Job, OnlyFormulation } from '../../ops/costTable';
 import { GraphBuilder } from '../../ops/graphBuilder';
-import type { Runtime } from '../runtime';
+import type { Program, Runtime } from '../runtime';
 
 export interface MeasureContext {
   readonly signal?: AbortSignal;
@@ -20,7 +20,9 @@ export interface MeasureContext {
 const ENOUGH_MS = 6;
 const LEAST_RUNS = 3;
 /** Multiples of the best time so far at which a formulation is given up: after its first run, which fills memory, and after its second. */
-const GIVEN_UP = [4, 1.5];
+const GIVEN_UP = [8, 2];
+/** Turns in which the fastest formulation must hold against the usual one. */
+const TURNS = 6;
 const PASSES = 3;
 const SWEEP = { batch: 8, size: 16, most: 48 };
 
@@ -37,7 +39,10 @@ export async function measureFormulations(
       const times: Record<string, number> = {};
       for (const [name, graph] of graphs)
         times[name] = await timeOf(runtime, graph, Math.min(Infinity, ...Object.values(times)), context.signal);
-      entries.push({ job, shape, times, usual });
+      const entry = { job, shape, times, usual };
+      const chosen = new CostTable([entry]).fastest(job, shape, [...graphs.keys()], usual);
+      if (chosen !== usual) Object.assign(times, await inTurns(runtime, graphs, [usual, chosen], context.signal));
+      entries.push(entry);
     }
     context.progress?.(i + 1, shapes.length, 'shapes');
   }
@@ -142,6 +147,28 @@ async function timeOf(runtime: Runtime, graph: Graph, best: number, signal?: Abo
     return least;
   } finally {
     program.dispose();
+  }
+}
+
+/** The least milliseconds of several formulations that take turns, so that whatever else the machine does meets them alike. */
+async function inTurns(
+  runtime: Runtime,
+  graphs: ReadonlyMap<string, Graph>,
+  names: readonly string[],
+  signal?: AbortSignal,
+): Promise<Record<string, number>> {
+  const times: Record<string, number> = {};
+  const programs = new Map<string, Program>();
+  try {
+    for (const [name, graph] of graphs) if (names.includes(name)) programs.set(name, await runtime.compile(graph, { threads: 1 }));
+    for (let turn = 0; turn <= TURNS; turn++)
+      for (const [name, program] of programs) {
+        const ms = await timed(() => program.run(noiseFor(graphs.get(name) as Graph), { signal }));
+        if (turn > 0) times[name] = Math.min(times[name] ?? Infinity, ms);
+      }
+    return times;
+  } finally {
+    for (const program of programs.values()) program.dispose();
   }
 }
 

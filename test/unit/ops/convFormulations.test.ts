@@ -19,7 +19,7 @@ const CASES: Readonly<Record<string, ConvCase>> = {
   '1x1': { n: 3, c: 6, k: 4, size: [5, 4], kernel: [1, 1], stride: 1, pads: [0, 0, 0, 0] },
   '1x1, stride 2': { n: 2, c: 4, k: 6, size: [8, 7], kernel: [1, 1], stride: 2, pads: [0, 0, 0, 0] },
   'dilated 3x3': { n: 2, c: 3, k: 5, size: [7, 8], kernel: [3, 3], stride: 1, pads: [2, 2, 2, 2], dilation: 2 },
-  depthwise: { n: 2, c: 6, k: 6, size: [6, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], depthwise: true },
+  depthwise: { n: 2, c: 6, k: 6, size: [6, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 6 },
 };
 
 const runtime = openRuntime();
@@ -42,7 +42,7 @@ async function gradients(c: ConvCase, name: string): Promise<{ x: Float32Array; 
     kernel_shape: c.kernel,
     strides: [c.stride, c.stride],
     pads: c.pads,
-    group: c.depthwise ? c.c : 1,
+    group: c.groups ?? 1,
     dilations: [c.dilation ?? 1, c.dilation ?? 1],
   };
   builder.emitNamed('Conv', ['x', 'w'], attributes, ['y']);
@@ -59,7 +59,7 @@ async function gradients(c: ConvCase, name: string): Promise<{ x: Float32Array; 
 
 const feedsOf = (c: ConvCase) => ({
   x: random(1, [c.n, c.c, ...c.size]),
-  w: random(2, [c.k, c.depthwise ? 1 : c.c, ...c.kernel]),
+  w: random(2, [c.k, c.c / (c.groups ?? 1), ...c.kernel]),
   g: random(3, [c.n, c.k, ...outputSize(c)]),
 });
 

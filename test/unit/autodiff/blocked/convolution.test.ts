@@ -39,19 +39,37 @@ const CASES: Readonly<Record<string, ConvCase>> = {
     pads: [3, 2, 3, 1],
     dilation: 3,
   },
-  'dilated depthwise': { n: 2, c: 20, k: 20, size: [7, 6], kernel: [3, 3], stride: 1, pads: [2, 2, 2, 2], depthwise: true, dilation: 2 },
+  'dilated depthwise': { n: 2, c: 20, k: 20, size: [7, 6], kernel: [3, 3], stride: 1, pads: [2, 2, 2, 2], groups: 20, dilation: 2 },
   image: { n: 4, c: 3, k: 16, size: [6, 6], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1] },
   'image, 7x7, stride 2': { n: 2, c: 3, k: 32, size: [12, 12], kernel: [7, 7], stride: 2, pads: [3, 3, 3, 3] },
-  depthwise: { n: 3, c: 16, k: 16, size: [6, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], depthwise: true },
-  'depthwise, odd channels, stride 2': { n: 2, c: 20, k: 20, size: [8, 8], kernel: [3, 3], stride: 2, pads: [1, 1, 1, 1], depthwise: true },
-  'depthwise, stride 2, odd size': { n: 2, c: 16, k: 16, size: [7, 7], kernel: [3, 3], stride: 2, pads: [1, 1, 1, 1], depthwise: true },
+  depthwise: { n: 3, c: 16, k: 16, size: [6, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 16 },
+  'depthwise, odd channels, stride 2': { n: 2, c: 20, k: 20, size: [8, 8], kernel: [3, 3], stride: 2, pads: [1, 1, 1, 1], groups: 20 },
+  'groups of whole blocks': { n: 3, c: 32, k: 64, size: [5, 6], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 2 },
+  'groups of whole blocks, stride 2': { n: 2, c: 64, k: 64, size: [8, 7], kernel: [3, 3], stride: 2, pads: [1, 1, 1, 1], groups: 2 },
+  'groups of four channels': { n: 2, c: 32, k: 32, size: [6, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 8 },
+  'groups of four channels over 16 samples, stride 2': {
+    n: 16,
+    c: 32,
+    k: 64,
+    size: [6, 6],
+    kernel: [3, 3],
+    stride: 2,
+    pads: [1, 1, 1, 1],
+    groups: 8,
+  },
+  'groups that fill no blocks': { n: 2, c: 30, k: 12, size: [5, 4], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 3 },
+  'grouped 1x1': { n: 3, c: 64, k: 32, size: [4, 5], kernel: [1, 1], stride: 1, pads: [0, 0, 0, 0], groups: 2 },
+  'two filters for each channel': { n: 2, c: 32, k: 64, size: [5, 5], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 32 },
+  'three groups of whole blocks': { n: 6, c: 48, k: 48, size: [4, 3], kernel: [3, 3], stride: 1, pads: [1, 1, 1, 1], groups: 3 },
+  'dilated groups': { n: 2, c: 32, k: 32, size: [7, 6], kernel: [3, 3], stride: 1, pads: [2, 2, 2, 2], groups: 4, dilation: 2 },
+  'depthwise, stride 2, odd size': { n: 2, c: 16, k: 16, size: [7, 7], kernel: [3, 3], stride: 2, pads: [1, 1, 1, 1], groups: 16 },
 };
 
 const runtime = openRuntime();
 
 const shapesOf = (c: ConvCase) => ({
   x: [c.n, c.c, ...c.size],
-  w: [c.k, c.depthwise ? 1 : c.c, ...c.kernel],
+  w: [c.k, c.c / (c.groups ?? 1), ...c.kernel],
   y: [c.n, c.k, ...outputSize(c)],
 });
 
@@ -70,7 +88,7 @@ function convNode(builder: GraphBuilder, c: ConvCase): Node {
       kernel_shape: c.kernel,
       strides: [c.stride, c.stride],
       pads: c.pads,
-      group: c.depthwise ? c.c : 1,
+      group: c.groups ?? 1,
       dilations: [c.dilation ?? 1, c.dilation ?? 1],
     },
     ['y'],
@@ -117,7 +135,7 @@ describe('blocked convolutions against their definition in double precision', fu
       plain.input('w', shapes.w);
       plain.input('g', shapes.y);
       const node = convNode(plain, c);
-      const image = c.c < 8;
+      const image = c.c < 8 && !c.groups;
       const pass = blockedForward(plain, [node], { block, wanted: new Set(image ? ['w', 'y'] : ['x', 'w', 'y']), kept: new Set(['y']) })!;
       const gradients = appendBackward(pass.builder, pass.nodes, new Map([['y', 'g']]), image ? ['w'] : ['x', 'w']);
       const [dx = '', dw = ''] = [gradients.get('x'), gradients.get('w')];
@@ -139,11 +157,17 @@ describe('blocked convolutions against their definition in double precision', fu
       });
       assertClose(data(results, 'y'), expected.y, 1e-5, 'output');
       if (!image) assertClose(data(results, dx), expected.x, 1e-5, 'input gradient');
-      assertClose(encoding.decode(results.get(dw)!).data as Float32Array, expected.w, 1e-5, 'weight gradient');
+      const plainGradient = encoding.decode(results.get(dw)!);
+      assertClose(plainGradient.data as Float32Array, expected.w, 1e-5, 'weight gradient');
+      const zerosBeside = encoding.encode(plainGradient).data as Float32Array;
+      assert.ok(
+        zerosBeside.every((v, i) => v === data(results, dw)[i]),
+        'nothing flows into padding',
+      );
     });
 
     it(`${name}: weight gradient in every form that applies`, async () => {
-      const sizes = sizesOf(c, block, c.c < block && !c.depthwise);
+      const sizes = sizesOf(c, block, c.c < block && !c.groups);
       const forms = WEIGHT_GRADIENT_FORMS.filter((form) => form.applies(sizes));
       assert.ok(forms.length > 0);
       for (const form of forms) {

@@ -63,11 +63,36 @@ function mixture(): Graph {
   return builder.graph;
 }
 
+/** As in ResNeXt and ShuffleNet: grouped convolutions of few channels, strided too, and channels that change places. */
+function grouped(): Graph {
+  const builder = new GraphBuilder('grouped');
+  const random = new Random(6);
+  const conv = (x: string, name: string, c: number, k: number, group: number, stride = 1): string => {
+    const dims = [k, c / group, 3, 3];
+    const data = Float32Array.from({ length: elementCount(dims) }, () => random.normal(0, Math.sqrt(group / (9 * c))));
+    return builder.emit('Conv', [x, builder.initializer(name, float32(dims, data))], {
+      pads: [1, 1, 1, 1],
+      group,
+      strides: [stride, stride],
+    });
+  };
+  const relu = (x: string): string => builder.emit('Relu', [x]);
+  const stem = relu(conv(builder.input('x', ['N', 3, 8, 8]), 'stem', 3, 32, 1));
+  const narrow = relu(builder.emit('Add', [conv(stem, 'a', 32, 32, 8), stem]));
+  const split = builder.emit('Reshape', [narrow, builder.ints([0, 8, 4, 8, 8])]);
+  const mixed = builder.emit('Reshape', [builder.emit('Transpose', [split], { perm: [0, 2, 1, 3, 4] }), builder.ints([0, 32, 8, 8])]);
+  const last = relu(conv(mixed, 'b', 32, 64, 2, 2));
+  const flat = builder.emit('Flatten', [builder.emit('GlobalAveragePool', [last])], { axis: 1 });
+  builder.output(builder.emit('Gemm', [flat, builder.initializer('fc', images([64, 3], 9))]), 'logits');
+  return builder.graph;
+}
+
 const NETWORKS: Readonly<Record<string, () => Graph>> = {
   'resnet8, padded shortcut': () => createModel('resnet8', { input: [3, 8, 8], classes: 3, seed: 1 }),
   'resnet8, convolution on the shortcut': () => createModel('resnet8', { input: [3, 8, 8], classes: 3, shortcut: 'conv', seed: 2 }),
   'small-cnn': () => createModel('small-cnn', { input: [1, 8, 8], classes: 3, seed: 3 }),
   'mixture of operators': mixture,
+  'grouped convolutions': grouped,
 };
 
 /** Loss, gradients, running statistics and noise of one batch, in the form of files. */
@@ -120,6 +145,9 @@ describe('the blocked layout', function () {
     it(`gives the loss, gradients and statistics of the portable layout: ${name}`, () => assertSame(make()));
 
     it(`gives its gradients with running statistics: ${name}`, () => assertSame(make(), { training: false }));
+
+    it(`gives the gradient of its input, as attacks ask for it: ${name}`, () =>
+      assertSame(make(), { training: false, parameters: [], inputGradient: true }));
 
     it(`gives the gradients of its gates, with all else frozen: ${name}`, async () => {
       const { graph, gates } = insertGates(findChannelGroups(make()));
