@@ -1,10 +1,11 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { LayerRanks } from '../engine/contract/decomposition';
+import type { LayerRanks, RankBudget } from '../engine/contract/decomposition';
 import { formatRatio } from '../engine/contract/rankChoices';
 import type { RanksPageContract } from '../engine/contract/ranksPage';
 import { type EngineClient, EngineError } from './engineClient';
 import type { ModelDocument } from './modelDocument';
+import { dataFor } from './modelEditor';
 import { type RankResults, planBefore } from './rankResults';
 import type { Runs } from './runs';
 import { WebviewPage } from './webviewPage';
@@ -38,6 +39,8 @@ class RanksPage {
   private job: string | undefined;
   private batch = 1;
   private isClosed = false;
+  /** Forms under one budget, and the operations that they were found for. */
+  private found: { readonly plan: RankBudget['plan']; readonly operations: ModelDocument['operations'] } | undefined;
 
   constructor(
     private readonly document: ModelDocument,
@@ -62,6 +65,8 @@ class RanksPage {
           await document.edit(`Dense ${layer}`, others);
           return null;
         },
+        budget: (wish) => this.budget(wish),
+        applyBudget: () => this.applyBudget(),
         tune: async () => {
           await vscode.commands.executeCommand('scalpel.train');
           return null;
@@ -110,6 +115,7 @@ class RanksPage {
         totals: document.summary.totals,
         original: { parameters, macs },
         batch: this.batch,
+        data: dataFor(document),
       });
       if (this.wanted !== undefined) this.page.send('reveal', { layer: this.wanted });
       this.wanted = undefined;
@@ -179,11 +185,38 @@ class RanksPage {
     return 'done';
   }
 
-  private async offerTuning(layer: string): Promise<void> {
+  private async budget({ data, unit, kept }: Wanted<'budget'>): Promise<RanksPageContract['requests']['budget']['result']> {
+    const { document, batch } = this;
+    const { operations } = document;
+    const plan = document.planWith(operations.filter((o) => o.kind !== 'decompose'));
+    const found = await this.orCancelled(() =>
+      this.run(
+        `Block-Term forms, ${Math.round(100 * kept)} % of the ${unit === 'params' ? 'parameters' : 'MACs'}`,
+        (job) => this.engine.request('model/rankBudget', { job, path: document.basePath, plan, data, [unit]: kept, batch }),
+        ({ layers, after }) => `${layers.length} layers, accuracy ${(100 * after.accuracy).toFixed(1)} %`,
+      ),
+    );
+    if (!found) return null;
+    this.found = { plan: found.plan, operations };
+    const { layers, lossChange, before, after } = found;
+    return { layers, lossChange, before, after };
+  }
+
+  private async applyBudget(): Promise<null> {
+    const { document, found } = this;
+    if (!found || found.operations !== document.operations)
+      throw new Error('The plan has changed since these forms were found. Find forms again.');
+    await document.edit('Block-Term Forms under One Budget', found.plan.operations);
+    this.found = undefined;
+    void this.offerTuning('The network');
+    return null;
+  }
+
+  private async offerTuning(subject: string): Promise<void> {
     const { parameters } = this.document.summary.totals;
     const ratio = this.document.originalTotals.parameters / Math.max(1, parameters);
     const tune = 'Tune with Data';
-    const message = `${layer} is in block-term form; the model has ${formatRatio(ratio)} times fewer parameters than the file it was opened from. Tuning repairs what the change of the weight did.`;
+    const message = `${subject} is in block-term form; the model has ${formatRatio(ratio)} times fewer parameters than the file it was opened from. Tuning repairs what the change of the weight did.`;
     if ((await vscode.window.showInformationMessage(message, tune)) === tune) await vscode.commands.executeCommand('scalpel.train');
   }
 

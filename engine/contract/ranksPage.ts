@@ -1,4 +1,4 @@
-import type { BlockTermChoice, LayerRanks, RankCandidate, ShapeCost } from './decomposition';
+import type { BlockTermChoice, LayerRanks, RankBudget, RankCandidate, ShapeCost } from './decomposition';
 
 /** A layer that a block-term form can stand for. */
 export interface RankedLayer {
@@ -26,6 +26,19 @@ export interface RanksPageState {
   readonly totals: { readonly parameters: number; readonly macs: number };
   readonly original: { readonly parameters: number; readonly macs: number };
   readonly batch: number;
+  /** Labelled data that is set for the model; empty when there is none. */
+  readonly data: string;
+}
+
+/** Forms of all layers under one budget, with what they do to the held-out split. */
+export type BudgetForms = Omit<RankBudget, 'plan'>;
+
+/** What all layers together may keep. */
+export interface BudgetWish {
+  readonly data: string;
+  readonly unit: 'params' | 'macs';
+  /** Fraction of the model's parameters or MACs, above 0 and below 1. */
+  readonly kept: number;
 }
 
 interface Chosen {
@@ -46,6 +59,10 @@ export interface RanksPageContract {
     apply: { params: Chosen; result: 'done' | 'cancelled' };
     /** Takes the layer's form out of the plan as one undoable edit. */
     remove: { params: { layer: string }; result: null };
+    /** Looks for forms of all layers under one budget, in the place of those that the plan has; null when cancelled. */
+    budget: { params: BudgetWish; result: BudgetForms | null };
+    /** Puts the forms found last into the plan as one undoable edit. */
+    applyBudget: { params: null; result: null };
     /** Tunes a copy of the model with data. */
     tune: { params: null; result: null };
     cancel: { params: null; result: null };

@@ -8,6 +8,7 @@ import { connectHost, messageOf } from '../shared/host';
 import { type Looked, drawFacts } from './choiceFacts';
 import { drawComparison } from './comparison';
 import { modesText, ranksText } from './forms';
+import { NetworkBudgetView } from './networkBudget';
 import { type LayerState, drawLayerList } from './layerList';
 import { OwnShape } from './ownShape';
 import './ranks.css';
@@ -55,6 +56,10 @@ class RanksPage {
   private readonly comparison = element('section', 'comparison');
   private readonly table = element('div', 'comparison-table');
   private readonly own: OwnShape;
+  private readonly budget = new NetworkBudgetView(host, {
+    choose: (layer) => this.choose(layer),
+    updateButtons: () => this.updateButtons(),
+  });
   private readonly chart: TradeOffChart;
   private readonly spectrum: SpectrumChart;
   private readonly empty = element('p', 'empty', 'None of the layers of this model can be written in block-term form.');
@@ -71,12 +76,15 @@ class RanksPage {
     this.spectrumSection.append(this.heading('Spectrum of the weight'), spectrumHost);
     this.body.append(this.list, this.detail());
     this.comparison.append(this.heading('Layers compared'), this.table);
-    root.append(this.header, this.empty, this.body, this.comparison);
+    root.append(this.header, this.empty, this.body, this.comparison, this.budget.element);
     this.chart = new TradeOffChart(chartHost, (candidate) => this.lookAt(candidate));
     this.spectrum = new SpectrumChart(spectrumHost);
     this.listen();
     host.on('state', (state) => this.show(state));
-    host.on('progress', ({ message, fraction }) => this.notice.show(`${message} (${formatPercent(fraction, 0)})`));
+    host.on('progress', ({ message, fraction }) => {
+      const notice = this.budget.isBusy ? this.budget.notice : this.notice;
+      notice.show(`${message} (${formatPercent(fraction, 0)})`);
+    });
     host.on('partial', (ranks) => this.showPartial(ranks));
     host.on('reveal', ({ layer }) => this.choose(layer));
     host.ready();
@@ -116,7 +124,8 @@ class RanksPage {
     if (isFirst) this.batch.value = String(state.batch);
     const [first] = [...state.layers].sort((a, b) => b.parameters - a.parameters);
     this.empty.hidden = first !== undefined;
-    this.body.hidden = this.comparison.hidden = first === undefined;
+    this.body.hidden = this.comparison.hidden = this.budget.element.hidden = first === undefined;
+    this.budget.suggestData(state.data);
     for (const { layer, ranks } of state.layers)
       if (ranks && ranks.candidates.length >= (this.partial.get(layer)?.candidates.length ?? 0)) this.partial.delete(layer);
     this.showHeader(state);
@@ -273,7 +282,8 @@ class RanksPage {
   }
 
   private updateButtons(): void {
-    const { looked, current, isBusy } = this;
+    const { looked, current } = this;
+    const isBusy = this.isBusy || this.budget.isBusy;
     const planned = current?.planned;
     const isPlanned = planned !== undefined && looked.choice !== undefined && sameChoice(planned, looked.choice);
     this.apply.disabled = isBusy || !looked.choice || !(looked.cost ?? looked.candidate) || isPlanned;
@@ -281,7 +291,8 @@ class RanksPage {
     this.fit.disabled = isBusy || !looked.choice || looked.candidate !== undefined || !current?.ranks;
     this.remove.hidden = this.tune.hidden = planned === undefined;
     this.remove.disabled = this.tune.disabled = this.find.disabled = this.findAll.disabled = isBusy;
-    this.stop.hidden = !isBusy;
+    this.stop.hidden = !this.isBusy;
+    this.budget.block(this.isBusy);
   }
 
   private search(layer?: string): Promise<void> {

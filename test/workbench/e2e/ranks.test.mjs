@@ -143,6 +143,27 @@ describe('block-term ranks in the workbench', () => {
     assert.match(text(), /self\.lstm = BlockTermLSTM\(64, 32, input_modes=\(4, 4, 4\), output_modes=\(8, 4, 4\)/);
   }
 
+  it('finds forms of all layers under one budget, tells what they do, and applies them as one edit', async () => {
+    const view = await ranks();
+    const section = view.locator('.network-budget');
+    await section.locator('#find-forms').click();
+    await until(async () => /^Data: say where/.test(await section.locator('.notice').innerText()), 'data is asked for');
+    await section.locator('#budget-data input').fill('generated:motions?classes=6&size=8&frames=8&count=240&seed=1');
+    await section.locator('#budget-kept input').fill('40');
+    await section.locator('#find-forms').click();
+    await section.locator('tbody tr[data-layer="lstm"]').waitFor({ timeout: 120_000 });
+    const [, left] = /([\d.]+) % of/.exec(await section.locator('.budget-result .figure', { hasText: 'Parameters' }).innerText()) ?? [];
+    assert.ok(Number(left) > 0 && Number(left) <= 40, `${left} % of the parameters`);
+    await section.scrollIntoViewIfNeeded();
+    await shotInColours('ranks-budget');
+    await section.locator('#apply-forms').click();
+    await until(async () => /in the plan/.test(await view.locator('.item[data-layer="lstm"]').innerText()), 'the plan has it', 60_000);
+    await page.locator('.tabs-container .tab', { hasText: MODEL }).first().click();
+    await page.keyboard.press('Control+z');
+    await page.locator('.tabs-container .tab', { hasText: 'Ranks' }).click();
+    await until(async () => !/in the plan/.test(await view.locator('.layer-list').innerText()), 'one undo takes all of them back', 60_000);
+  });
+
   it('applies a choice as an undoable edit; the saved file has fewer parameters', async () => {
     const view = await ranks();
     const whole = parameters();
