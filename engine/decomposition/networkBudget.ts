@@ -6,8 +6,9 @@ import { type Tensor } from '../graph/tensor';
 import type { Runtime } from '../runtime/runtime';
 import { type Batch, lengthsOf } from '../training/evaluate';
 import { fitLayer } from './decompose';
-import { SURVEY, budgetShapes, shapeMacs, storedParameters } from './rankSearch';
-import { type ReplaceableLayer, rowsOf } from './replaceable';
+import { layerAlone, macsAlone, replacedAlone } from './layerAlone';
+import { SURVEY, budgetShapes, storedParameters } from './rankSearch';
+import type { ReplaceableLayer } from './replaceable';
 import { fittedWeight } from './weightForm';
 
 /** One way to write a layer, with what it costs and what it is expected to do to the loss. */
@@ -92,14 +93,14 @@ export async function layerCandidates(
   const { seed = 1 } = options;
   const gradients = await weightGradients(runtime, graph, layer.weight, batches, options);
   const { data } = graph.initializers.get(layer.weight) as Tensor & { data: Float32Array };
-  const rows = Math.max(1, (options.batch ?? 1) * rowsOf(graph, layer));
+  const alone = layerAlone(graph, layer, options.batch ?? 1);
   const candidates: BudgetCandidate[] = [];
-  for (const shape of budgetShapes(layer, TARGETS, rows)) {
+  for (const shape of budgetShapes(alone, layer, TARGETS)) {
     const fit = await fitLayer(runtime, graph, layer, shape, { ...SURVEY, seed, threads: options.threads, signal: options.signal });
     const weight = fittedWeight(layer, shape, fit.blocks);
     const delta = weight.map((v, i) => v - (data[i] as number));
     const parameters = storedParameters(layer, shape);
-    const macs = shapeMacs(layer, shape, rows);
+    const macs = macsAlone(replacedAlone(alone, layer.name, shape));
     const modes =
       layer.kind === 'convolution'
         ? { inputModes: [layer.inputs], outputModes: [layer.outputs], ranks: shape.ranks.slice(0, 2), blocks: shape.blocks }

@@ -7,8 +7,9 @@ import type { Runtime } from '../runtime/runtime';
 import { fitLayer, padMatrix, shapeFor } from './decompose';
 import { emitNetwork } from './emitNetwork';
 import { foldMatrix } from './fold';
-import { type BlockTermShape, blockTermCost, blockTermNetwork, lowRankNetwork, tensorTrainNetwork } from './layerForms';
+import { type BlockTermShape, blockTermCost, lowRankNetwork, tensorTrainNetwork } from './layerForms';
 import { proposeModes } from './modes';
+import { type LayerAlone, layerAlone, macsAlone, projectedAlone, replacedAlone, timeAlone } from './layerAlone';
 import { fastestPath } from './productPlan';
 import { Products, squaredNorm } from './products';
 import { type ReplaceableLayer, rowsOf, weightMatrix } from './replaceable';
@@ -84,26 +85,30 @@ function largestRank(inputModes: readonly number[], outputModes: readonly number
   }
 }
 
-/** Multiply-accumulates of a shape in a layer for so many rows, in the order that is written. */
-export const shapeMacs = (layer: ReplaceableLayer, shape: BlockTermShape, rows: number): number =>
-  layer.kind === 'convolution' ? rows * storedParameters(layer, shape) : fastestPath(blockTermNetwork(shape, rows), 'inference').macs;
-
 /**
  * Shapes for a budget: those proposed that take no more multiply-accumulates than the dense layer, and the low-rank ones, which
  * never do: one block over the modes (1, outputs) and (inputs, 1).
  */
-export function budgetShapes(layer: ReplaceableLayer, targets: readonly number[], rows: number): BlockTermShape[] {
-  const { inputs, outputs, window } = layer;
-  const most = rows * inputs * outputs * window;
-  const found = proposeShapes(layer, targets).filter((shape) => shapeMacs(layer, shape, rows) <= most);
+export function budgetShapes(alone: LayerAlone, layer: ReplaceableLayer, targets: readonly number[]): BlockTermShape[] {
+  const { inputs, outputs } = layer;
+  const most = macsAlone(alone);
+  const found = proposeShapes(layer, targets).filter((shape) => macsAlone(replacedAlone(alone, layer.name, shape)) <= most);
   if (layer.kind === 'convolution') return found;
   const lowRank = targets.flatMap((target) => {
     const [inputModes, outputModes] = [[1, inputs], [outputs, 1]]; // prettier-ignore
     const rank = Math.min(largestRank(inputModes, outputModes, 1, target * inputs * outputs), inputs, outputs);
-    return rank > 0 ? [{ inputModes, outputModes, ranks: [rank, rank], blocks: 1 }] : [];
+    return rank > 0 ? [lowRankShape(layer, rank)] : [];
   });
   return [...found, ...lowRank];
 }
+
+/** A truncated SVD as one block, over the modes (1, outputs) and (inputs, 1). */
+const lowRankShape = ({ inputs, outputs }: ReplaceableLayer, rank: number): BlockTermShape => ({
+  inputModes: [1, inputs],
+  outputModes: [outputs, 1],
+  ranks: [rank, rank],
+  blocks: 1,
+});
 
 /** Parameters of a shape as it is written into the model. */
 export function storedParameters(layer: ReplaceableLayer, shape: BlockTermShape): number {
@@ -120,21 +125,21 @@ export async function rankLayer(
   options: RankSearchOptions = {},
 ): Promise<LayerRanks> {
   const { batch = 1 } = options;
-  const rows = Math.max(1, batch * rowsOf(graph, layer));
   const products = new Products(runtime, options);
   try {
     const shapes = proposeShapes(layer);
-    const survey = new Survey(runtime, rows, options);
-    const { spectrum, baselines } = await compare(products, graph, layer, shapes, survey, new Random(options.seed ?? 1, 23));
+    const survey = new Survey(runtime, graph, layer, options);
+    const { spectrum, baselines } = await compare(products, shapes, survey, new Random(options.seed ?? 1, 23));
     const { node, name, inputs, outputs, gates, window } = layer;
     const denseParameters = inputs * outputs * window;
     const common = { layer: name, op: node.op, inputs, outputs, gates, batch, spectrum, denseParameters };
-    const dense = { denseMacs: rows * denseParameters, denseMilliseconds: await survey.dense(layer) };
+    const { macs: denseMacs, milliseconds: denseMilliseconds } = await survey.dense();
+    const dense = { denseMacs, denseMilliseconds };
     const candidates = [...baselines];
     for (const [i, shape] of shapes.entries()) {
       options.onPartial?.({ ...common, ...dense, verdict: '', candidates: markPareto(candidates) });
       options.onProgress?.(i, shapes.length, `${name}: rank ${shape.ranks.join(',')}, ${shape.blocks} blocks`);
-      candidates.push(await survey.fitted(graph, layer, shape));
+      candidates.push(await survey.fitted(shape));
     }
     options.onProgress?.(shapes.length, shapes.length, name);
     const all = markPareto(candidates);
@@ -152,108 +157,73 @@ export function rankShape(
   shape: BlockTermShape,
   options: RankSearchOptions = {},
 ): Promise<Omit<RankCandidate, 'pareto'>> {
-  return new Survey(runtime, Math.max(1, (options.batch ?? 1) * rowsOf(graph, layer)), options).fitted(graph, layer, shape);
+  return new Survey(runtime, graph, layer, options).fitted(shape);
 }
 
-/** Times networks of one number of rows. */
+/** Cost and time of the forms of one layer, by itself. */
 class Survey {
+  readonly rows: number;
+  private readonly alone: LayerAlone;
+  /** What is left of the layer when its input is projected by a form that no plan can write. */
+  private rest: Promise<{ macs: number; milliseconds: number }> | undefined;
+
   constructor(
     private readonly runtime: Runtime,
-    readonly rows: number,
+    readonly graph: Graph,
+    readonly layer: ReplaceableLayer,
     private readonly options: RankSearchOptions,
-  ) {}
+  ) {
+    const { batch = 1 } = options;
+    this.rows = Math.max(1, batch * rowsOf(graph, layer));
+    this.alone = layerAlone(graph, layer, batch);
+  }
 
-  async fitted(graph: Graph, layer: ReplaceableLayer, shape: BlockTermShape): Promise<Omit<RankCandidate, 'pareto'>> {
+  dense(): Promise<{ macs: number; milliseconds: number }> {
+    return this.measured(this.alone);
+  }
+
+  async fitted(shape: BlockTermShape): Promise<Omit<RankCandidate, 'pareto'>> {
+    const { graph, layer, runtime } = this;
     const options = { ...SURVEY, seed: this.options.seed, signal: this.options.signal, threads: this.options.threads };
-    const { error } = await fitLayer(this.runtime, graph, layer, shape, options);
-    return this.blockTerm(layer, shape, error);
-  }
-
-  private async blockTerm(layer: ReplaceableLayer, shape: BlockTermShape, error: number): Promise<Omit<RankCandidate, 'pareto'>> {
+    const { error } = await fitLayer(runtime, graph, layer, shape, options);
     const form: FormKind = shape.blocks === 1 ? 'tucker' : 'block-term';
-    if (layer.kind === 'convolution') {
-      const parameters = storedParameters(layer, shape);
-      return {
-        form,
-        ...shape,
-        error,
-        parameters,
-        macs: this.rows * parameters,
-        milliseconds: await this.time(pointNetwork(layer, shape, this.rows)),
-      };
-    }
-    return { form, ...shape, error, ...(await this.cost(blockTermNetwork(shape, this.rows))) };
+    return { form, ...shape, error, parameters: storedParameters(layer, shape), ...(await this.replaced(shape)) };
   }
 
-  async cost(network: TensorNetwork): Promise<{ parameters: number; macs: number; milliseconds: number }> {
+  /** With the form in the weight's place. */
+  replaced(shape: BlockTermShape): Promise<{ macs: number; milliseconds: number }> {
+    return this.measured(replacedAlone(this.alone, this.layer.name, shape));
+  }
+
+  /** With the weight's product made by a network, and the rest of the layer after it. */
+  async projected(network: TensorNetwork): Promise<{ parameters: number; macs: number; milliseconds: number }> {
     const path = fastestPath(network, 'inference');
-    return { parameters: parameterCount(network), macs: path.macs, milliseconds: await this.time(network, path) };
-  }
-
-  dense({ inputs, outputs, window }: ReplaceableLayer): Promise<number> {
-    const sizes = new Map([['b', this.rows], ['i1', inputs * window], ['j1', outputs]]); // prettier-ignore
-    return this.time({
-      sizes,
-      tensors: [
-        { name: DATA, indices: ['b', 'i1'] },
-        { name: 'w', indices: ['i1', 'j1'] },
-      ],
-      output: ['b', 'j1'],
-    });
-  }
-
-  /** Median milliseconds of a forward pass. */
-  private async time(network: TensorNetwork, { tree } = fastestPath(network, 'inference')): Promise<number> {
+    const rest = this.layer.kind === 'recurrent' ? await (this.rest ??= this.measured(projectedAlone(this.alone, this.layer.name))) : { macs: 0, milliseconds: 0 }; // prettier-ignore
     const builder = new GraphBuilder('layer');
-    const data = network.tensors.find((t) => t.name === DATA);
-    const dims = sizesOf(network, data?.indices ?? []);
-    const values = new Map([[DATA, builder.input(DATA, dims)]]);
+    const dims = sizesOf(network, network.tensors.find((t) => t.name === DATA)?.indices ?? []);
+    const values = new Map([[DATA, builder.input('x', dims)]]);
     for (const { name, indices } of weightsOf(network)) {
       const shape = sizesOf(network, indices);
       values.set(name, builder.initializer(name, float32(shape, new Float32Array(elementCount(shape)).fill(0.01))));
     }
-    builder.output(emitNetwork(builder, network, tree, values, 'layer'), 'y');
-    const program = await this.runtime.compile(builder.graph, { threads: this.options.threads });
-    try {
-      const feeds = new Map([[DATA, float32(dims, new Float32Array(elementCount(dims)).fill(0.5))]]);
-      const times: number[] = [];
-      for (let run = 0; run < 9; run++) {
-        const start = performance.now();
-        await program.run(feeds, { signal: this.options.signal });
-        times.push(performance.now() - start);
-      }
-      return times.sort((a, b) => a - b)[4] ?? NaN;
-    } finally {
-      program.dispose();
-    }
+    builder.output(emitNetwork(builder, network, path.tree, values, 'layer'), 'y');
+    const milliseconds = await timeAlone(this.runtime, { graph: builder.graph, x: dims }, this.options);
+    return { parameters: parameterCount(network), macs: path.macs + rest.macs, milliseconds: milliseconds + rest.milliseconds };
   }
-}
 
-/** The three products of a Tucker-2 convolution, position by position, for their time. */
-function pointNetwork({ inputs, outputs, window }: ReplaceableLayer, { ranks, blocks }: BlockTermShape, rows: number): TensorNetwork {
-  const [r = 1, q = 1] = ranks;
-  const sizes = new Map([['b', rows], ['c', inputs], ['w', window], ['n', blocks], ['r', r], ['q', q], ['m', outputs]]); // prettier-ignore
-  return {
-    sizes,
-    tensors: [
-      { name: DATA, indices: ['b', 'c'] },
-      { name: 'reduce', indices: ['n', 'c', 'r'] },
-      { name: 'core', indices: ['n', 'r', 'q', 'w'] },
-      { name: 'expand', indices: ['n', 'w', 'q', 'm'] },
-    ],
-    output: ['b', 'm'],
-  };
+  private async measured(alone: LayerAlone): Promise<{ macs: number; milliseconds: number }> {
+    return { macs: macsAlone(alone), milliseconds: await timeAlone(this.runtime, alone, this.options) };
+  }
 }
 
 /** Singular values, and truncated SVD and tensor train at the sizes of the block-term candidates. */
 async function compare(
   products: Products,
-  graph: Graph,
-  layer: ReplaceableLayer,
   shapes: readonly BlockTermShape[],
   survey: Survey,
   random: Random,
 ): Promise<{ spectrum: LayerRanks['spectrum']; baselines: Omit<RankCandidate, 'pareto'>[] }> {
+  const { graph, layer } = survey;
   const { inputs, outputs, window } = layer;
   const matrix = layer.kind === 'convolution' ? (graph.initializers.get(layer.weight)?.data as Float32Array) : weightMatrix(graph, layer);
   const [rows, columns] = layer.kind === 'convolution' ? [outputs, inputs * window] : [inputs, outputs];
@@ -266,7 +236,7 @@ async function compare(
     if (rank < 1 || rank > energies.length) continue;
     const kept = energies.slice(0, rank).reduce((a, b) => a + b, 0);
     const error = Math.sqrt(Math.max(0, 1 - kept / energy));
-    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, ...(await survey.cost(lowRankNetwork(inputs, outputs, rank, survey.rows))) }); // prettier-ignore
+    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, parameters: parameterCount(lowRankNetwork(inputs, outputs, rank, 1)), ...(await survey.replaced(lowRankShape(layer, rank))) }); // prettier-ignore
   }
   const deepest = shapes.reduce<BlockTermShape | undefined>((a, b) => (!a || b.inputModes.length > a.inputModes.length ? b : a), undefined);
   if (!deepest) return { spectrum, baselines };
@@ -277,7 +247,7 @@ async function compare(
   };
   for (const rank of [2, 4, 8, 16]) {
     const { ranks, error } = await tensorTrainError(products, folded, rank, random);
-    const cost = await survey.cost(tensorTrainNetwork(inputModes, outputModes, ranks, survey.rows));
+    const cost = await survey.projected(tensorTrainNetwork(inputModes, outputModes, ranks, survey.rows));
     if (cost.parameters < inputs * outputs)
       baselines.push({ form: 'tensor-train', inputModes, outputModes, ranks, blocks: 1, error, ...cost });
   }

@@ -108,11 +108,18 @@ export function convolutionTensor(
 
 /** Rows that one forward pass multiplies by the weight, for one sample; steps of a sequence and positions of an image count. */
 export function rowsOf(graph: Graph, { node, kind }: ReplaceableLayer): number {
+  if (kind === 'convolution') return elementCount(sizesOf(graph, node.outputs[0]).slice(2));
+  return elementCount(sizesOf(graph, node.inputs[0]).slice(0, -1));
+}
+
+/** Spatial sizes of a convolution's input. */
+export const spatialOf = (graph: Graph, { node }: ReplaceableLayer): readonly number[] => sizesOf(graph, node.inputs[0]).slice(2);
+
+/** Sizes of a value for one sample, with 1 for what is not known. */
+function sizesOf(graph: Graph, value = ''): number[] {
   const single = new Map(graph.inputs.map((input) => [input.name, (input.shape ?? []).map((d) => (typeof d === 'number' ? d : 1))]));
-  const { types } = inferShapes(graph, single);
-  const shape = types.get((kind === 'convolution' ? node.outputs[0] : node.inputs[0]) ?? '')?.shape ?? [];
-  const sizes = shape.map((d) => (typeof d === 'number' ? d : 1));
-  return elementCount(kind === 'convolution' ? sizes.slice(2) : sizes.slice(0, -1));
+  const shape = inferShapes(graph, single).types.get(value)?.shape ?? [];
+  return shape.map((d) => (typeof d === 'number' ? d : 1));
 }
 
 /** Spatial sizes of a convolution's window. */

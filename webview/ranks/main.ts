@@ -19,9 +19,6 @@ import { MEASURES, type Measure, TradeOffChart } from './tradeOffChart';
 /** How long typing rests before the engine is asked what a shape costs. */
 const COST_DELAY_MS = 150;
 
-const CONVOLUTION_NOTE =
-  'A convolution is timed and counted as its matrix products at every position of the output; measure the whole network for its real time.';
-
 const host = connectHost<RanksPageContract>();
 
 class RanksPage {
@@ -49,7 +46,6 @@ class RanksPage {
   private readonly remove = control('vscode-button', { id: 'remove', appearance: 'secondary' }, 'Back to dense');
   private readonly tune = control('vscode-button', { id: 'tune', appearance: 'secondary' }, 'Tune with data');
   private readonly results = element('div', 'results');
-  private readonly convolutionNote = element('p', 'note', CONVOLUTION_NOTE);
   private readonly spectrumSection = element('section', 'spectrum-section');
   private readonly choice = element('div', 'choice');
   private readonly shape = element('div', 'shape');
@@ -72,7 +68,7 @@ class RanksPage {
       () => this.lookAtNothing(),
     );
     const [chartHost, spectrumHost] = [element('div', 'trade-off'), element('div', 'spectrum')];
-    this.results.append(chartHost, this.convolutionNote);
+    this.results.append(chartHost);
     this.spectrumSection.append(this.heading('Spectrum of the weight'), spectrumHost);
     this.body.append(this.list, this.detail());
     this.comparison.append(this.heading('Layers compared'), this.table);
@@ -196,7 +192,6 @@ class RanksPage {
     this.results.hidden = this.spectrumSection.hidden = !ranks;
     this.verdict.textContent = (ranks?.verdict || this.current?.ranks?.verdict) ?? '';
     if (!ranks) return;
-    this.convolutionNote.hidden = ranks.op !== 'Conv';
     this.chart.show(ranks, (this.measure.value || 'parameters') as Measure, this.looked.candidate);
     this.spectrum.show(ranks);
   }

@@ -4,6 +4,7 @@ import type { Measured } from '../../contract/models';
 import type { DecomposeOperation, SurgeryPlan } from '../../contract/plan';
 import type { Calibration } from '../../decomposition/calibrate';
 import { type Decomposed, decomposeLayer, fitLayer, shapeFor } from '../../decomposition/decompose';
+import { layerAlone, macsAlone, replacedAlone } from '../../decomposition/layerAlone';
 import { findReplaceable, replaceableLayer, rowsOf } from '../../decomposition/replaceable';
 import { SURVEY, budgetShapes, rankLayer, rankShape, storedParameters } from '../../decomposition/rankSearch';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
@@ -136,8 +137,8 @@ async function chooseForm(graph: Graph, flags: DecomposeFlags, context: Operatio
   }
   let best: { choice: BlockTermChoice; error: number } | undefined;
   const limit = params * layer.inputs * layer.outputs * layer.window;
-  const rows = Math.max(1, (flags.batch ?? 1) * rowsOf(graph, layer));
-  for (const shape of budgetShapes(layer, [params], rows).filter((s) => storedParameters(layer, s) <= limit)) {
+  const alone = layerAlone(graph, layer, flags.batch ?? 1);
+  for (const shape of budgetShapes(alone, layer, [params]).filter((s) => storedParameters(layer, s) <= limit)) {
     const { error } = await fitLayer(runtime(), graph, layer, shape, { ...fitProgress(context), seed, ...SURVEY });
     const convolution = layer.kind === 'convolution';
     const choice = convolution
@@ -182,9 +183,17 @@ export async function costOfChoice({ path: file, plan, layer: name, choice, batc
   const denseParameters = inputs * outputs * window;
   const parameters = storedParameters(layer, shape);
   const cost = costOfShape({ ...shape, rank: shape.ranks, batch: rows });
-  const own = { batch, parameters, denseParameters, ratio: denseParameters / parameters, denseMacs: rows * denseParameters };
+  const alone = layerAlone(graph, layer, batch);
+  const own = {
+    batch,
+    parameters,
+    denseParameters,
+    ratio: denseParameters / parameters,
+    denseMacs: macsAlone(alone),
+    macs: macsAlone(replacedAlone(alone, name, shape)),
+  };
   if (layer.kind !== 'convolution') return { ...cost, ...own };
-  return { ...cost, ...own, macs: rows * parameters, rebuilds: false, peakBytes: 0, path: [] };
+  return { ...cost, ...own, rebuilds: false, peakBytes: 0, path: [] };
 }
 
 /** One candidate more, for a shape of the person's own. */

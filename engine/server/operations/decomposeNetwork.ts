@@ -3,7 +3,8 @@ import type { NetworkBudget, RankBudget } from '../../contract/decomposition';
 import type { SurgeryPlan } from '../../contract/plan';
 import { decomposeLayer } from '../../decomposition/decompose';
 import { chooseForms, layerCandidates } from '../../decomposition/networkBudget';
-import { findReplaceable, rowsOf } from '../../decomposition/replaceable';
+import { layerAlone, macsAlone } from '../../decomposition/layerAlone';
+import { findReplaceable } from '../../decomposition/replaceable';
 import { SurgeryError } from '../../graph/errors';
 import type { Graph } from '../../graph/graph';
 import { findChannelGroups } from '../../pruning/channelGroups';
@@ -40,7 +41,7 @@ export async function budgetNetwork(
   for (const [n, layer] of layers.entries()) {
     context.progress?.(n, layers.length, 'layers', layer.name);
     const parameters = layer.inputs * layer.outputs * layer.window;
-    const dense = { parameters, macs: parameters * Math.max(1, batch * rowsOf(model.graph, layer)) };
+    const dense = { parameters, macs: macsAlone(layerAlone(model.graph, layer, batch)) };
     offers.push({ dense, candidates: await layerCandidates(runtime(), model.graph, layer, batches, options) });
   }
   const totals = new SelectionCost(findChannelGroups(model.graph)).of();
