@@ -1,5 +1,5 @@
 import { elementCount, float32, numbersOf } from '../../graph/tensor';
-import { type Encoding, permutation } from '../encoding';
+import { type Encoding, inRuns } from '../encoding';
 import { type BlockedConv, channelsPerGroup } from './sizes';
 
 /**
@@ -14,15 +14,14 @@ export function weightEncoding(plainDims: readonly number[], conv: BlockedConv):
   const inner = kind === 'dense' ? block : 1;
   const channels = channelsPerGroup(conv);
   const perGroupFilters = all / (groups * merged);
-  const place = (i: number): number => {
-    const tap = i % taps;
-    const k = Math.floor(i / (taps * perGroup));
+  const start = (i: number): number => {
+    const k = Math.floor(i / perGroup);
     const member = merged === 1 ? 0 : Math.floor(k / perGroupFilters) % merged;
-    const c = member * perGroup + (Math.floor(i / taps) % perGroup);
+    const c = member * perGroup + (i % perGroup);
     const outer = Math.floor(k / block) * (channels / inner) + Math.floor(c / inner);
-    return ((outer * taps + tap) * inner + (c % inner)) * block + (k % block);
+    return (outer * taps * inner + (c % inner)) * block + (k % block);
   };
-  return permutation(plainDims, [filters, channels, ...kernel], place);
+  return inRuns(plainDims, [filters, channels, ...kernel], { length: taps, step: inner * block }, start);
 }
 
 /** Ones where a weight of merged groups has values and zeros beside them, in blocked form. */
