@@ -12,7 +12,7 @@ import type { OperationNode, PlanTree } from './planTree';
 import type { Run, Runs } from './runs';
 import { openSample } from './sample';
 import { TUNING_BATCH } from './tuning';
-import { tuningMemory } from './tuningMemory';
+import { memoryResults, tuningMemory } from './tuningMemory';
 
 interface Parts {
   readonly context: vscode.ExtensionContext;
@@ -154,7 +154,7 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
     output,
     request,
     ({ epochs: all }) => `${(100 * (all.at(-1)?.accuracy ?? 0)).toFixed(2)} % after ${all.length} epochs`,
-    { isTraining: true },
+    { isTraining: true, memory: ({ isTraining: true, memory: taken }) => taken, results: ({ isTraining: true, memory: taken }) => (taken ? memoryResults(taken) : []) },
   );
   await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(output));
 }

@@ -34,6 +34,9 @@ export class EngineClient implements vscode.Disposable {
   private readonly ranksEmitter = new vscode.EventEmitter<PartialRanks>();
   private readonly stoppedEmitter = new vscode.EventEmitter<string>();
   readonly onProgress = this.progressEmitter.event;
+  private readonly poolEmitter = new vscode.EventEmitter<EngineEvents['memory/pool']>();
+  /** What the pool of a training within planned memory holds, several times a second. */
+  readonly onPool = this.poolEmitter.event;
   private readonly pointEmitter = new vscode.EventEmitter<EngineEvents['tickTock/point']>();
   readonly onTickTockPoint = this.pointEmitter.event;
   readonly onPartialRanks = this.ranksEmitter.event;
@@ -80,6 +83,7 @@ export class EngineClient implements vscode.Disposable {
   dispose(): void {
     this.stop();
     this.progressEmitter.dispose();
+    this.poolEmitter.dispose();
     this.pointEmitter.dispose();
     this.ranksEmitter.dispose();
     this.stoppedEmitter.dispose();
@@ -96,6 +100,7 @@ export class EngineClient implements vscode.Disposable {
     child.stderr?.on('data', (text: Buffer) => this.output.warn(text.toString().trimEnd()));
     const connection = createMessageConnection(new IPCMessageReader(child), new IPCMessageWriter(child));
     connection.onNotification('job/progress', (progress: Progress) => this.progressEmitter.fire(progress));
+    connection.onNotification('memory/pool', (pool: EngineEvents['memory/pool']) => this.poolEmitter.fire(pool));
     connection.onNotification('tickTock/point', (point: EngineEvents['tickTock/point']) => this.pointEmitter.fire(point));
     connection.onNotification('ranks/partial', (found: PartialRanks) => this.ranksEmitter.fire(found));
     connection.onNotification('engine/log', ({ level, message }: EngineEvents['engine/log']) => this.output[level](message));

@@ -98,7 +98,7 @@ class EngineTree implements vscode.TreeDataProvider<Row>, vscode.Disposable {
 
   private trainingRows(): Row[] {
     if (!this.training) return [];
-    const { peakBytes, poolBytes, spillBytes, stepSeconds } = this.training.memory;
+    const { plannedPeakBytes, peakBytes = plannedPeakBytes, poolBytes, spillBytes, stepSeconds } = this.training.memory;
     const row = (name: string, value: string, icon: string): Row => ({ name, value, icon, command: 'scalpel.memory' });
     return [
       row('Training pool', `${formatBytes(peakBytes)} used of ${formatBytes(poolBytes)}`, 'database'),

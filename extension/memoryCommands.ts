@@ -6,6 +6,7 @@ import { errorsShown } from './commands';
 import type { EngineClient } from './engineClient';
 import { MemoryPages } from './memoryPage';
 import { memorySettings } from './memorySettings';
+import { showPaperMemory } from './paperMemory';
 import type { ModelDocument } from './modelDocument';
 import { ModelEditorProvider } from './modelEditor';
 import type { Runs } from './runs';
@@ -34,8 +35,10 @@ export function registerMemoryCommands(parts: Parts): vscode.Disposable[] {
   };
   return [
     register('memory', async (target) => pages.show(await modelOf(editors, target))),
+    register('paperMemory', () => showPaperMemory(engine)),
     register('exportMemoryJson', exportAs('json')),
     register('exportMemoryTrace', exportAs('trace')),
+    register('exportMemorySnapshot', exportAs('snapshot')),
   ];
 }
 
@@ -49,9 +52,10 @@ async function modelOf(editors: ModelEditorProvider, target?: unknown): Promise<
   return model;
 }
 
-const FORMATS: Readonly<Record<MemoryFormat, { readonly name: string; readonly suffix: string }>> = {
-  json: { name: 'Memory report', suffix: 'memory' },
-  trace: { name: 'Chrome trace', suffix: 'memory-trace' },
+const FORMATS: Readonly<Record<MemoryFormat, { readonly name: string; readonly suffix: string; readonly extension: string }>> = {
+  json: { name: 'Memory report', suffix: 'memory', extension: 'json' },
+  trace: { name: 'Chrome trace', suffix: 'memory-trace', extension: 'json' },
+  snapshot: { name: 'PyTorch memory snapshot', suffix: 'memory', extension: 'pickle' },
 };
 
 /** Name of the file; undefined when no file was chosen. */
@@ -62,9 +66,9 @@ async function exportTimeline(
   format: MemoryFormat,
 ): Promise<string | undefined> {
   const { dir, name } = path.parse(model.file);
-  const { name: kind, suffix } = FORMATS[format];
-  const defaultUri = vscode.Uri.file(path.join(dir, `${name}.${suffix}.json`));
-  const target = await vscode.window.showSaveDialog({ title: `Export ${kind}`, defaultUri, filters: { [kind]: ['json'] } });
+  const { name: kind, suffix, extension } = FORMATS[format];
+  const defaultUri = vscode.Uri.file(path.join(dir, `${name}.${suffix}.${extension}`));
+  const target = await vscode.window.showSaveDialog({ title: `Export ${kind}`, defaultUri, filters: { [kind]: [extension] } });
   if (!target) return undefined;
   const { basePath, plan } = model;
   await engine.request('memory/export', { job: engine.newJob(), path: basePath, plan, ...choice, format, output: target.fsPath });

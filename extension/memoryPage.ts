@@ -115,18 +115,25 @@ class MemoryPage {
   private followTraining(): void {
     const { engine, runs } = this.parts;
     let shown: Run | undefined;
+    const runOf = (job: string): Run | undefined => runs.running().find((r) => r.job === job);
     this.page.own(
       engine.onProgress(({ job, done, total, memory }) => {
-        const run = memory && runs.running().find((r) => r.job === job);
+        const run = memory && runOf(job);
         if (!run) return;
         shown = run;
         this.page.send('live', { title: run.title, step: done, total, memory });
       }),
     );
     this.page.own(
+      engine.onPool(({ job, ...pool }) => {
+        const run = runOf(job);
+        if (run) this.page.send('livePool', { title: run.title, ...pool });
+      }),
+    );
+    this.page.own(
       runs.onDidChangeTreeData(() => {
         if (!shown || shown.state === 'running') return;
-        this.page.send('liveEnd', { title: shown.title });
+        this.page.send('liveEnd', { title: shown.title, ...(shown.memory ? { memory: shown.memory } : {}) });
         shown = undefined;
       }),
     );

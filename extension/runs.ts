@@ -1,7 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { formatBytes } from '../engine/contract/format';
-import type { StepMemory } from '../engine/contract/memory';
+import type { StepMemory, TrainingMemory } from '../engine/contract/memory';
 import type { EngineClient } from './engineClient';
 import { EngineError } from './engineClient';
 
@@ -34,6 +34,8 @@ export interface Run {
   detail: string;
   fraction: number;
   results: readonly RunResult[];
+  /** What training within planned memory took, once it is done. */
+  memory?: TrainingMemory;
 }
 
 export interface RunOptions<T> {
@@ -42,6 +44,7 @@ export interface RunOptions<T> {
   readonly isWatched?: boolean;
   readonly actions?: RunActions;
   readonly results?: (result: T) => readonly RunResult[];
+  readonly memory?: (result: T) => TrainingMemory | undefined;
   /** Whether a failed or cancelled run can go on later. */
   readonly isInterrupted?: () => boolean;
 }
@@ -80,7 +83,7 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
     file: string,
     work: (job: string) => Promise<T>,
     describe: (result: T) => string,
-    { actions = {}, results, isInterrupted, isWatched, isTraining }: RunOptions<T> = {},
+    { actions = {}, results, memory, isInterrupted, isWatched, isTraining }: RunOptions<T> = {},
   ): Promise<T> {
     const job = this.engine.newJob();
     const run: Run = { job, title, file, actions, isTraining, state: 'running', detail: '', fraction: 0, results: [] };
@@ -91,6 +94,7 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
       run.state = 'done';
       run.detail = describe(result);
       run.results = results?.(result) ?? [];
+      run.memory = memory?.(result);
       return result;
     } catch (error) {
       run.state = isInterrupted?.() ? 'interrupted' : error instanceof EngineError && error.code === 'cancelled' ? 'cancelled' : 'failed';

@@ -1,9 +1,11 @@
 import * as vscode from 'vscode';
-import { formatBytes } from '../engine/contract/format';
+import { formatBytes, formatPercent } from '../engine/contract/format';
+import { type TrainingMemory, hiddenPart } from '../engine/contract/memory';
 import type { TrainOptions } from '../engine/contract/protocol';
 import type { EngineClient } from './engineClient';
 import { memorySettings } from './memorySettings';
 import type { ModelDocument } from './modelDocument';
+import type { RunResult } from './runs';
 
 type TuningMemory = Pick<TrainOptions, 'memoryBudget' | 'memoryPolicy'>;
 
@@ -30,4 +32,25 @@ export async function tuningMemory(
     if (chosen === 'Open Settings') void vscode.commands.executeCommand('workbench.action.openSettings', 'scalpel.memoryBudget');
   });
   return undefined;
+}
+
+/** What training within a budget took, as lines under the finished run. */
+export function memoryResults(memory: TrainingMemory): RunResult[] {
+  const { poolBytes, peakBytes, measuredPeakBytes, spillBytes, trafficBytes, processBytes, processFloorBytes } = memory;
+  const hidden = hiddenPart(memory);
+  return [
+    {
+      label: 'Pool',
+      description: `${formatBytes(measuredPeakBytes ?? peakBytes)} in use at most, ${formatBytes(peakBytes)} planned, of ${formatBytes(poolBytes)}`,
+    },
+    ...(spillBytes > 0
+      ? [
+          {
+            label: 'Spill',
+            description: `${formatBytes(spillBytes)}, ${formatBytes(trafficBytes)} moved a step${hidden === undefined ? '' : `, ${formatPercent(hidden)} of the time behind computing`}`,
+          },
+        ]
+      : []),
+    { label: 'Process', description: `grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}` },
+  ];
 }

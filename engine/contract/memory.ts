@@ -3,12 +3,36 @@ import type { TrainOptions } from './protocol';
 
 export type MemoryPolicy = 'none' | 'liveness' | 'offload' | 'recompute' | 'auto';
 
+/** What a step really took of the memory that was planned for it. */
+export interface MeasuredMemory {
+  /** Most bytes of the pool that were allocated at once; left out where the runtime does not count them. */
+  readonly peakBytes?: number;
+  /** Bytes moved to the spill and back. */
+  readonly trafficBytes: number;
+  /** Time in which at least one transfer was under way, and the part of it in which nothing was computed for want of it. */
+  readonly transferSeconds: number;
+  readonly waitedSeconds: number;
+}
+
+/** Part of the time of transfers that was hidden behind computing; undefined where nothing was moved. */
+export const hiddenPart = ({
+  transferSeconds,
+  waitedSeconds,
+}: Pick<MeasuredMemory, 'transferSeconds' | 'waitedSeconds'>): number | undefined =>
+  transferSeconds > 0 ? 1 - waitedSeconds / transferSeconds : undefined;
+
 /** What training within a budget took beside what was planned. */
 export interface TrainingMemory {
   readonly poolBytes: number;
+  /** Most bytes allocated at once: planned, and the most that any step reached. */
+  readonly peakBytes: number;
+  readonly measuredPeakBytes?: number;
   readonly spillBytes: number;
   /** Bytes moved in a step. */
   readonly trafficBytes: number;
+  /** Of a step in the mean: time with a transfer under way, and the part of it that computing waited. */
+  readonly transferSeconds: number;
+  readonly waitedSeconds: number;
   /** Memory of the process with model and data loaded, before training, and most that it grew beyond that while it trained. */
   readonly processFloorBytes: number;
   readonly processBytes: number;
@@ -84,22 +108,50 @@ export interface MemoryCost {
   readonly extraFraction: number;
 }
 
-/** The report with its timeline as JSON, or a trace for chrome://tracing and Perfetto. */
-export type MemoryFormat = 'json' | 'trace';
+/** The report with its timeline as JSON, a trace for chrome://tracing and Perfetto, or a memory snapshot of PyTorch's for pytorch.org/memory_viz. */
+export type MemoryFormat = 'json' | 'trace' | 'snapshot';
 
 /** A step that has just run within planned memory. */
-export interface StepMemory {
+export interface StepMemory extends MeasuredMemory {
   readonly poolBytes: number;
-  /** Most bytes of the pool that were allocated at once. */
-  readonly peakBytes: number;
+  readonly plannedPeakBytes: number;
   readonly spillBytes: number;
-  /** Bytes moved to the spill and back. */
-  readonly trafficBytes: number;
   /** Measured. */
   readonly stepSeconds: number;
   /** Memory of the whole engine process after the step. */
   readonly processBytes: number;
 }
+
+/** What the pool holds over a stretch of a step while it runs. */
+export interface PoolTrace {
+  /** Milliseconds since the step began, rising, and the bytes allocated then. */
+  readonly ms: readonly number[];
+  readonly bytes: readonly number[];
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  /** Since the step began. */
+  readonly stepMs: number;
+}
+
+export interface MemoryEvents {
+  /** A training step within planned memory, from 1, while it runs. */
+  'memory/pool': { job: string; step: number } & PoolTrace;
+}
+
+/** What one technique of SuperNeurons makes of a network of the paper, under the paper's own cost model. */
+export interface PaperResult {
+  readonly peakMiB: number;
+  /** Step from 1 at which the peak is reached. */
+  readonly step: number;
+  /** Tensors that are live at the peak. */
+  readonly tensors: number;
+  /** Forward computations beyond the first of each layer. */
+  readonly recomputes: number;
+}
+
+type PaperTechnique = 'baseline' | 'liveness' | 'offload' | 'speedCentric' | 'memoryCentric' | 'costAware';
+
+export type PaperReport = Readonly<Record<PaperTechnique, PaperResult>>;
 
 export interface MemoryRequests {
   /** Memory of the engine process, and of the machine. */
@@ -111,6 +163,8 @@ export interface MemoryRequests {
     params: { job: string; path: string; plan?: SurgeryPlan; points: number } & Omit<MemoryOptions, 'budget' | 'policy' | 'largestBatch'>;
     result: readonly MemoryCost[];
   };
+  /** A network of SuperNeurons' own (alexnet, resnet50, resnet101). */
+  'memory/paper': { params: { network: string; batch: number }; result: PaperReport };
   /** Writes the timeline to a file. */
   'memory/export': {
     params: { job: string; path: string; plan?: SurgeryPlan; format: MemoryFormat; output: string } & MemoryOptions;

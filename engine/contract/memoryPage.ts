@@ -1,4 +1,15 @@
-import type { MemoryCost, MemoryFormat, MemoryKind, MemoryPolicy, MemoryPoint, MemoryReport, PolicyReport, StepMemory } from './memory';
+import type {
+  MemoryCost,
+  MemoryFormat,
+  MemoryKind,
+  MemoryPolicy,
+  MemoryPoint,
+  MemoryReport,
+  PolicyReport,
+  PoolTrace,
+  StepMemory,
+  TrainingMemory,
+} from './memory';
 
 /** What a person chooses on the page. */
 export interface MemoryChoice {
@@ -49,6 +60,12 @@ export interface LiveStep {
   readonly memory: StepMemory;
 }
 
+/** What the pool holds in the step of a training that is running. */
+export interface LivePool extends PoolTrace {
+  readonly title: string;
+  readonly step: number;
+}
+
 /** The page on the memory of a training step (webview/memory). */
 export interface MemoryPageContract {
   requests: {
@@ -68,7 +85,8 @@ export interface MemoryPageContract {
   events: {
     state: MemoryPageState;
     live: LiveStep;
-    /** The training has ended, one way or another. */
-    liveEnd: { readonly title: string };
+    livePool: LivePool;
+    /** The training has ended, one way or another; with what it took in all when it came to its end. */
+    liveEnd: { readonly title: string; readonly memory?: TrainingMemory };
   };
 }

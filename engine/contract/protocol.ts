@@ -1,5 +1,5 @@
 import type { DeviceReport } from './devices';
-import type { MemoryPolicy, MemoryRequests, StepMemory } from './memory';
+import type { MemoryEvents, MemoryPolicy, MemoryRequests, StepMemory, TrainingMemory } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { KernelRequests } from './kernels';
 import type { DecompositionEvents, DecompositionRequests } from './decomposition';
@@ -122,7 +122,10 @@ export interface EngineRequests
   /** Writes a Keras or tfjs model as ONNX. */
   'model/convert': { params: { path: string; output: string }; result: { format: string; path: string } };
   'model/measure': { params: { job: string; path: string; plan?: SurgeryPlan } & Partial<DataOptions>; result: Measured };
-  'model/train': { params: { job: string; path: string; output: string } & TrainOptions; result: { epochs: readonly EpochResult[] } };
+  'model/train': {
+    params: { job: string; path: string; output: string } & TrainOptions;
+    result: { epochs: readonly EpochResult[]; memory?: TrainingMemory };
+  };
 }
 
 export interface ApplyResult {
@@ -138,7 +141,7 @@ export interface EngineInfo {
 }
 
 /** Notifications from the engine. */
-export interface EngineEvents extends PruningEvents, DecompositionEvents {
+export interface EngineEvents extends PruningEvents, DecompositionEvents, MemoryEvents {
   'job/progress': {
     job: string;
     done: number;

@@ -11,6 +11,9 @@ interface Segment {
 
 export const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK_BYTES);
 
+/** What a tensor takes of a pool: whole blocks, at least one. */
+export const heldBytes = (bytes: number): number => Math.max(1, blocksOf(bytes)) * BLOCK_BYTES;
+
 /**
  * One chunk of memory handed out in blocks (SuperNeurons, section 3.3.1): a list of empty segments in address order and a table of the
  * allocated ones by id. Neighbouring empty segments are always merged.

@@ -1,7 +1,8 @@
+import { heldBytes } from './pool';
 import type { MemoryProgram, Phase, StorageKind } from './program';
 import type { Schedule } from './schedule';
 
-/** Bytes while one operation of the schedule runs. */
+/** Bytes in whole blocks of the pool while one operation of the schedule runs. */
 export interface TimelinePoint {
   readonly operation: string;
   readonly layer: string;
@@ -21,7 +22,7 @@ export function timelineOf({ storages, operations }: MemoryProgram, { steps, hom
   const points: TimelinePoint[] = [];
   const count = (id: number, sign: 1 | -1): void => {
     const storage = storages[id];
-    if (storage) bytes[storage.kind] += sign * storage.bytes;
+    if (storage) bytes[storage.kind] += sign * heldBytes(storage.bytes);
   };
   const leave = (id: number, isAway: boolean): void => {
     if (isAway === away.has(id)) return;

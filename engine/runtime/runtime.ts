@@ -2,7 +2,7 @@ import type { Graph } from '../graph/graph';
 import type { Tensor } from '../graph/tensor';
 import type { ChannelCosts } from '../ops/channelCosts';
 import type { CostEntry } from '../ops/costTable';
-import type { MemoryPolicy } from '../contract/memory';
+import type { MeasuredMemory, MemoryPolicy, PoolTrace } from '../contract/memory';
 import type { Schedule } from '../memory/schedule';
 
 /** Runs a training graph within a pool of planned memory. */
@@ -43,6 +43,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Tensors that outputs are written into, by output name; the result holds the same objects. */
   readonly into?: ReadonlyMap<string, Tensor>;
+  /** Told what a pool of planned memory holds, several times a second. */
+  readonly onPool?: (trace: PoolTrace) => void;
 }
 
 /** Values that stay on the device from run to run, by the name of the input that they are. */
@@ -66,6 +68,8 @@ export interface Program {
   readonly resident?: Resident;
   /** What every run takes, where it is planned to the byte. */
   readonly schedule?: Pick<Schedule, 'poolBytes' | 'peakBytes' | 'spillBytes' | 'trafficBytes'>;
+  /** What the last run really took of it. */
+  readonly measured?: MeasuredMemory;
   dispose(): void;
 }
 

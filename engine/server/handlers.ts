@@ -75,6 +75,7 @@ export function createHandlers(jobs: Jobs, log: Log, notify: Notify = () => unde
                 noise: Object.fromEntries(result.reports),
                 ...stepMemory(result),
               }),
+            onPool: (step, trace) => notify('memory/pool', { job, step, ...trace }),
             onEpoch: (epoch) => running.progress(epoch.epoch, options.epochs, 'epochs', { epoch }),
           },
         ),

@@ -1,6 +1,7 @@
 import type { Distillation } from '../autodiff/loss';
 import type { Optimiser } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
+import type { PoolTrace } from '../contract/memory';
 import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import type { Layout } from '../runtime/layout';
@@ -44,6 +45,8 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Goes on from the end of an epoch. */
   readonly resume?: { readonly epoch: number; readonly state: TrainerState };
+  /** Told what the pool of planned memory holds while a step runs. */
+  readonly onPool?: (step: number, trace: PoolTrace) => void;
   onStep?(step: number, total: number, result: StepResult): void;
   onEpoch?(result: EpochResult, trainer: Trainer): void | Promise<void>;
 }

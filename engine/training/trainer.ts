@@ -3,6 +3,7 @@ import type { Distillation } from '../autodiff/loss';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
 import { type TrainingGraph, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
+import type { PoolTrace } from '../contract/memory';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
@@ -39,6 +40,8 @@ export interface TrainerOptions {
   readonly layout?: Layout;
   /** Trains within a pool of planned memory. */
   readonly memory?: MemoryOptions;
+  /** Told what the pool holds while a step runs. */
+  readonly onPool?: (step: number, trace: PoolTrace) => void;
   /** Takes the trained weights out of the network that is given, once they are where they are trained. */
   readonly consume?: boolean;
 }
@@ -69,8 +72,9 @@ export interface StepResult {
   readonly reports: ReadonlyMap<string, number>;
   /** Time of the compiled step. */
   readonly seconds: number;
-  /** What it took of planned memory, where it is. */
+  /** What was planned of its memory, where it is, and what it really took. */
   readonly memory?: Program['schedule'];
+  readonly measured?: Program['measured'];
 }
 
 /** Everything a run needs to go on bit for bit: tensors by name and the number of steps done. */
@@ -165,7 +169,12 @@ export class Trainer {
     if (compiled.lengths) feeds.set(compiled.lengths.name, lengthsOf(compiled.lengths, x, lengths));
     if (compiled.teacher) feeds.set(compiled.teacher.input, asTaught(compiled.teacher.dims, teacher));
     const started = performance.now();
-    await this.program.run(feeds, { signal, into: resident ? this.results : this.outputTensors() });
+    const { onPool } = this.options;
+    await this.program.run(feeds, {
+      signal,
+      into: resident ? this.results : this.outputTensors(),
+      onPool: onPool && ((trace) => onPool(this.step_ + 1, trace)),
+    });
     const seconds = (performance.now() - started) / 1000;
     if (!resident) [this.current, this.next] = [this.next, this.current];
     this.step_++;
@@ -175,7 +184,8 @@ export class Trainer {
       throw new SurgeryError('runtime-failed', `The loss became ${loss} at step ${this.step_}; lower the learning rate`);
     const scalar = (name: string): number => Number((this.results.get(name) as Tensor).data[0]);
     const reports = new Map([...compiled.reports].map(([layer, name]) => [layer, scalar(name)]));
-    return { loss, correct: scalar(compiled.correct), reports, seconds, memory: this.program.schedule };
+    const { schedule, measured } = this.program;
+    return { loss, correct: scalar(compiled.correct), reports, seconds, memory: schedule, measured };
   }
 
   /** Gives the program what the host has changed; the host keeps nothing that a step makes old. */

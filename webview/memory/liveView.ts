@@ -1,53 +1,122 @@
-import { formatBytes } from '../../engine/contract/format';
-import type { LiveStep } from '../../engine/contract/memoryPage';
-import { element, figures } from '../shared/elements';
+import { formatBytes, formatPercent } from '../../engine/contract/format';
+import { type TrainingMemory, hiddenPart } from '../../engine/contract/memory';
+import type { LivePool, LiveStep } from '../../engine/contract/memoryPage';
+import { type Figure, element, figures } from '../shared/elements';
 import { LineChart } from '../shared/lineChart';
+import { StepTrace } from './stepTrace';
 
 /** Steps that are drawn at once. */
-const MOST_POINTS = 400;
+const MOST_STEPS = 400;
+/** Colours of the running step and of the one before. */
+const [RUNNING, BEFORE] = [0, 4];
 
-/** A training within planned memory while it runs: what its pool, spill and process take and how long its steps are. */
+/** A training within planned memory while it runs: what its pool holds within the step, its spill and process, and how long its steps are. */
 export class LiveView {
   readonly element = element('section', 'live');
   private readonly title = element('h2');
   private readonly figures = element('div', 'effect');
-  private readonly drawing = element('div', 'live-chart');
-  private readonly chart: LineChart;
+  private readonly pool: LineChart;
+  private readonly times: LineChart;
+  private readonly trace = new StepTrace();
   private steps: LiveStep[] = [];
+  private run = '';
+  private frame = 0;
 
   constructor() {
+    const [pool, times] = [element('div', 'live-pool'), element('div', 'live-times')];
+    const charts = element('div', 'live-charts');
+    charts.append(pool, times);
     this.element.hidden = true;
-    this.element.append(this.title, this.figures, this.drawing);
-    this.chart = new LineChart(this.drawing, {
-      label: 'Time of every training step',
-      xLabel: 'step',
-      yLabel: 'seconds a step',
-      height: 124,
+    this.element.append(this.title, this.figures, charts);
+    this.pool = new LineChart(pool, {
+      label: 'Bytes in the pool over the time of the step that is running',
+      xLabel: 'seconds into the step',
+      yLabel: 'in the pool',
+      height: 168,
+      formatY: formatBytes,
     });
+    this.times = new LineChart(times, { label: 'Time of every training step', xLabel: 'step', yLabel: 'seconds a step', height: 168 });
   }
 
   show(step: LiveStep): void {
-    const last = this.steps.at(-1);
-    if (last && (last.title !== step.title || last.step > step.step)) this.steps = [];
-    this.steps = [...this.steps.slice(1 - MOST_POINTS), step];
-    const { poolBytes, peakBytes, spillBytes, trafficBytes, stepSeconds, processBytes } = step.memory;
+    this.begin(step.title);
+    if ((this.steps.at(-1)?.step ?? 0) > step.step) this.steps = [];
+    this.steps = [...this.steps.slice(1 - MOST_STEPS), step];
     this.element.hidden = false;
     this.title.textContent = `${step.title}: step ${step.step} of ${step.total}`;
-    this.figures.replaceChildren(
-      figures(
-        [
-          { id: 'live-pool', name: 'Pool in use', value: formatBytes(peakBytes), detail: `at most, of ${formatBytes(poolBytes)}` },
-          { id: 'live-spill', name: 'Spill', value: formatBytes(spillBytes), detail: `${formatBytes(trafficBytes)} moved a step` },
-          { id: 'live-step', name: 'Step', value: `${stepSeconds.toFixed(2)} s`, detail: 'measured' },
-          { id: 'live-process', name: 'Engine process', value: formatBytes(processBytes), detail: 'with weights, data and runtime' },
-        ],
-        'small',
-      ),
-    );
-    this.chart.show([{ name: 'step', points: this.steps.map((s) => [s.step, s.memory.stepSeconds]) }]);
+    this.draw();
   }
 
-  end(title: string): void {
-    this.title.textContent = `${title}: ended`;
+  showPool({ title, step, ...trace }: LivePool): void {
+    this.begin(title);
+    this.trace.add(step, trace);
+    this.element.hidden = false;
+    if (this.steps.length === 0) this.title.textContent = `${title}: step ${step}`;
+    this.draw();
   }
+
+  end(title: string, memory: TrainingMemory | undefined): void {
+    this.title.textContent = `${title}: ended`;
+    if (memory) this.figures.replaceChildren(figures(totals(memory), 'small'));
+  }
+
+  private begin(run: string): void {
+    if (run === this.run) return;
+    [this.run, this.steps] = [run, []];
+    this.trace.clear();
+  }
+
+  /** Once for every frame of the screen, however many messages come. */
+  private draw(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => {
+      const last = this.steps.at(-1);
+      if (last) this.figures.replaceChildren(figures(ofStep(last), 'small'));
+      this.pool.show([
+        ...(this.trace.previous.length > 0 ? [{ name: 'step before', points: this.trace.previous, colour: BEFORE }] : []),
+        { name: 'this step', points: this.trace.current, colour: RUNNING },
+      ]);
+      this.times.show([{ name: 'step', points: this.steps.map((s) => [s.step, s.memory.stepSeconds]) }]);
+    });
+  }
+}
+
+function ofStep({ memory }: LiveStep): Figure[] {
+  const { poolBytes, plannedPeakBytes, peakBytes = plannedPeakBytes, spillBytes, trafficBytes, stepSeconds, processBytes } = memory;
+  const planned = peakBytes === plannedPeakBytes ? 'as planned' : `${formatBytes(plannedPeakBytes)} planned`;
+  return [
+    { id: 'live-pool', name: 'Pool in use', value: formatBytes(peakBytes), detail: `at most, ${planned}, of ${formatBytes(poolBytes)}` },
+    { id: 'live-spill', name: 'Spill', value: formatBytes(spillBytes), detail: `${formatBytes(trafficBytes)} moved a step` },
+    hiddenFigure(memory),
+    { id: 'live-step', name: 'Step', value: `${stepSeconds.toFixed(2)} s`, detail: 'measured' },
+    { id: 'live-process', name: 'Engine process', value: formatBytes(processBytes), detail: 'with weights, data and runtime' },
+  ];
+}
+
+function totals(memory: TrainingMemory): Figure[] {
+  const { poolBytes, peakBytes, measuredPeakBytes = peakBytes, spillBytes, trafficBytes, processBytes, processFloorBytes } = memory;
+  const planned = measuredPeakBytes === peakBytes ? 'as planned' : `${formatBytes(peakBytes)} planned`;
+  return [
+    {
+      id: 'live-pool',
+      name: 'Pool in use',
+      value: formatBytes(measuredPeakBytes),
+      detail: `at most, ${planned}, of ${formatBytes(poolBytes)}`,
+    },
+    { id: 'live-spill', name: 'Spill', value: formatBytes(spillBytes), detail: `${formatBytes(trafficBytes)} moved a step` },
+    hiddenFigure(memory),
+    { id: 'live-process', name: 'Process grew by', value: formatBytes(processBytes), detail: `from ${formatBytes(processFloorBytes)}` },
+  ];
+}
+
+/** How much of the time of transfers nothing had to wait for. */
+function hiddenFigure(memory: Pick<TrainingMemory, 'transferSeconds' | 'waitedSeconds'>): Figure {
+  const hidden = hiddenPart(memory);
+  const ms = (seconds: number): string => `${Math.round(1000 * seconds)} ms`;
+  return {
+    id: 'live-hidden',
+    name: 'Behind computing',
+    value: hidden === undefined ? '–' : formatPercent(hidden),
+    detail: hidden === undefined ? 'nothing is moved' : `waited ${ms(memory.waitedSeconds)} of ${ms(memory.transferSeconds)} a step`,
+  };
 }

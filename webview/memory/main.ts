@@ -44,6 +44,7 @@ class MemoryPage {
   private readonly use = control('vscode-button', { id: 'use' }, 'Use when tuning');
   private readonly json = control('vscode-button', { id: 'export-json', appearance: 'secondary' }, 'JSON');
   private readonly trace = control('vscode-button', { id: 'export-trace', appearance: 'secondary' }, 'Chrome trace');
+  private readonly snapshot = control('vscode-button', { id: 'export-snapshot', appearance: 'secondary' }, 'PyTorch snapshot');
   private readonly key = element('div', 'key');
   private readonly live = new LiveView();
   private readonly details: StepDetails;
@@ -82,7 +83,8 @@ class MemoryPage {
     this.costChart = new CostChart(costs, (budget, policy) => this.choose({ budget, policy }));
     host.on('state', (state) => this.showState(state));
     host.on('live', (step) => this.live.show(step));
-    host.on('liveEnd', ({ title }) => this.live.end(title));
+    host.on('livePool', (pool) => this.live.showPool(pool));
+    host.on('liveEnd', ({ title, memory }) => this.live.end(title, memory));
     host.ready();
   }
 
@@ -90,7 +92,7 @@ class MemoryPage {
     const fields = element('section', 'fields');
     for (const name of ['sgd', 'adam', 'adamw']) this.optimiser.append(control('vscode-option', { value: name }, name));
     const exports = element('div', 'buttons');
-    exports.append(this.json, this.trace);
+    exports.append(this.json, this.trace, this.snapshot);
     fields.append(
       labelled('Batch', this.batch),
       labelled('Optimiser', this.optimiser),
@@ -106,6 +108,7 @@ class MemoryPage {
     this.use.addEventListener('click', () => void this.useForTraining());
     this.json.addEventListener('click', () => void this.export('json'));
     this.trace.addEventListener('click', () => void this.export('trace'));
+    this.snapshot.addEventListener('click', () => void this.export('snapshot'));
     return fields;
   }
 

@@ -1,11 +1,10 @@
 import { type Command, Option } from 'commander';
-import type { MemoryPolicy, MemoryReport } from '../../contract/memory';
+import type { MemoryPolicy, MemoryReport, PaperResult } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
-import type { PaperResult } from '../../memory/paper/techniques';
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { deepestNetwork } from '../../server/operations/deepestNetwork';
 import { memoryOfModel } from '../../server/operations/memory';
-import { writeMemory } from '../../server/operations/memoryExport';
+import { exportMemory, writeMemory } from '../../server/operations/memoryExport';
 import { paperMemory } from '../../server/operations/paperMemory';
 import { runCommand } from '../io';
 import { type JsonOption, addJson, byteCount, positiveInteger, sizeList } from '../options';
@@ -21,6 +20,7 @@ interface MemoryFlags extends JsonOption {
   input: number[];
   classes: number;
   trace?: string;
+  snapshot?: string;
   paper?: string;
 }
 
@@ -37,6 +37,7 @@ export function defineMemory(program: Command): void {
     .option('--input <sizes>', 'channels, height, width of --deepest', sizeList, [3, 32, 32])
     .option('--classes <count>', 'classes of --deepest', positiveInteger, 10)
     .option('--trace <file>', 'write the timeline for chrome://tracing or Perfetto')
+    .option('--snapshot <file>', 'write every allocation as a memory snapshot of PyTorch (.pickle) for pytorch.org/memory_viz')
     .option('--paper <network>', "one of SuperNeurons' networks (alexnet, resnet50, resnet101) under the paper's cost model");
   addJson(command).action((model: string | undefined, options: MemoryFlags) =>
     runCommand(options, async () => {
@@ -47,6 +48,7 @@ export function defineMemory(program: Command): void {
       if (options.deepest) return describeDeepest(model ?? '', options);
       const report = await memoryOfModel(model ?? '', options);
       if (options.trace !== undefined) await writeMemory(report, 'trace', options.trace);
+      if (options.snapshot !== undefined) await exportMemory(model ?? '', { ...options, format: 'snapshot', output: options.snapshot });
       return { document: report, text: describe(report) };
     }),
   );

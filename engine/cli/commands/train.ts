@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { MemoryPolicy, TrainingMemory } from '../../contract/memory';
+import { type MemoryPolicy, type TrainingMemory, hiddenPart } from '../../contract/memory';
 import type { DistillationOptions } from '../../contract/protocol';
 import { SurgeryError } from '../../graph/errors';
 import { MEMORY_POLICIES } from '../../memory/schedule';
@@ -96,10 +96,14 @@ function distillationOf({ teacher, teacherWeight: weight, teacherTemperature: te
   return undefined;
 }
 
-function describeMemory({ poolBytes, spillBytes, trafficBytes, processFloorBytes, processBytes }: TrainingMemory): string {
-  const [pool, spill, moved] = [poolBytes, spillBytes, trafficBytes].map(formatBytes);
+function describeMemory(memory: TrainingMemory): string {
+  const { poolBytes, peakBytes, measuredPeakBytes, spillBytes, trafficBytes, transferSeconds, processFloorBytes, processBytes } = memory;
+  const reached = measuredPeakBytes === undefined ? '' : `, ${formatBytes(measuredPeakBytes)} reached`;
+  const hidden = hiddenPart(memory);
+  const overlap = hidden === undefined ? '' : ` in ${transferSeconds.toFixed(2)} s, ${formatPercent(hidden)} of it behind computing`;
   return (
-    `Memory: pool ${pool}, spill file ${spill}, ${moved} moved in a step; ` +
+    `Memory: pool ${formatBytes(poolBytes)} with at most ${formatBytes(peakBytes)} planned in use${reached}; ` +
+    `spill file ${formatBytes(spillBytes)}, ${formatBytes(trafficBytes)} moved in a step${overlap}; ` +
     `the process grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}`
   );
 }

@@ -1,21 +1,8 @@
+import type { PaperReport, PaperResult } from '../../contract/memory';
 import { CHECKPOINTS, type PaperNetwork } from './network';
 import { type PaperStep, type PaperTensors, expandTensors } from './tensors';
 
 export type RecomputeStrategy = 'speed' | 'memory';
-
-export interface PaperResult {
-  readonly peakMiB: number;
-  /** Step from 1 at which the peak is reached. */
-  readonly step: number;
-  /** Tensors that are live at the peak. */
-  readonly tensors: number;
-  /** Forward computations beyond the first of each layer. */
-  readonly recomputes: number;
-}
-
-export type Technique = 'baseline' | 'liveness' | 'offload' | 'speedCentric' | 'memoryCentric' | 'costAware';
-
-export type PaperReport = Readonly<Record<Technique, PaperResult>>;
 
 const MIB = 2 ** 20;
 

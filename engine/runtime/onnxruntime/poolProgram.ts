@@ -2,6 +2,7 @@ import { SurgeryError } from '../../graph/errors';
 import type { Node } from '../../graph/graph';
 import { byteSize, elementCount } from '../../graph/tensor';
 import type { LoweredGraph, ValuePlace } from '../../memory/lowerGraph';
+import { heldBytes } from '../../memory/pool';
 import type { Schedule, Step } from '../../memory/schedule';
 import type { OperatorSession } from './operatorSessions';
 import type { Frame, Session } from './session';
@@ -28,6 +29,9 @@ export const ACTION = {
   await: 3,
   /** Offset, bytes. */
   poison: 4,
+  /** Bytes in whole blocks. */
+  hold: 5,
+  release: 6,
 } as const;
 
 /** A schedule as calls on fixed places of a pool; one array of numbers, because there are hundreds for every layer of a deep network. */
@@ -77,8 +81,10 @@ class Builder {
   private add(step: Step): void {
     switch (step.kind) {
       case 'allocate':
+        this.actions.push(ACTION.hold, heldBytes(this.bytesOf(step.storage)));
         return void this.offsets.set(step.storage, step.offset);
       case 'free':
+        this.actions.push(ACTION.release, heldBytes(this.bytesOf(step.storage)));
         if (this.poison) this.actions.push(ACTION.poison, this.offsetOf(step.storage), this.bytesOf(step.storage));
         return void this.offsets.delete(step.storage);
       case 'replace':

@@ -6,8 +6,10 @@ import { planOrExplain } from '../../memory/plan';
 import type { MemoryProgram, Operation } from '../../memory/program';
 import type { Schedule, Step } from '../../memory/schedule';
 import { withWorkspaces } from '../../memory/workspaces';
+import type { MeasuredMemory } from '../../contract/memory';
 import { RunQueue } from '../runQueue';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
+import { Transfers } from '../transfers';
 import { DeviceBuffers } from './deviceBuffers';
 import type { Environment } from './environment';
 import type { Handle } from './library';
@@ -32,6 +34,7 @@ export class ScheduledGpuProgram implements Program, Resident {
   readonly #queue: RunQueue;
   readonly #carried: readonly string[];
   readonly #spilled = new Map<number, Tensor>();
+  readonly #transfers = new Transfers();
   #told = false;
 
   private constructor(
@@ -86,6 +89,10 @@ export class ScheduledGpuProgram implements Program, Resident {
     }
   }
 
+  get measured(): MeasuredMemory {
+    return { peakBytes: this.buffers.peakBytes, ...this.#transfers.measured };
+  }
+
   run(feeds: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Promise<Map<string, Tensor>> {
     return this.#queue.add(() => onWebGpu(() => this.#run(feeds, options)));
   }
@@ -117,6 +124,7 @@ export class ScheduledGpuProgram implements Program, Resident {
 
   async #run(feeds: ReadonlyMap<string, Tensor>, { signal, into }: RunOptions): Promise<Map<string, Tensor>> {
     const { storages } = this.program;
+    this.#transfers.reset();
     try {
       for (const name of this.inputs) {
         const tensor = feeds.get(name);
@@ -148,16 +156,21 @@ export class ScheduledGpuProgram implements Program, Resident {
       case 'run':
         return this.#call(step.operation, step.only, signal);
       case 'store':
-        return this.#store(step.storage);
+        return this.#move(step.storage, this.#store(step.storage));
       case 'fetch':
-        return this.#fill(step.storage, this.#spilled.get(step.storage) as Tensor);
-      // The device does one thing at a time, so a copy has ended before the next step begins.
+        return this.#move(step.storage, this.#fill(step.storage, this.#spilled.get(step.storage) as Tensor));
       case 'stored':
       case 'fetched':
         return;
       case 'replace':
         throw new SurgeryError('internal', 'On the GPU every result has a buffer of its own');
     }
+  }
+
+  /** The device does one thing at a time, so that it waits for every copy. */
+  async #move(storage: number, copy: Promise<void>): Promise<void> {
+    this.#transfers.begin(storage, this.program.storages[storage]?.bytes ?? 0, copy);
+    await this.#transfers.finish(storage);
   }
 
   async #call(index: number, only: number | undefined, signal: AbortSignal | undefined): Promise<void> {

@@ -1,4 +1,5 @@
 import buffer from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
 import koffi from 'koffi';
 import { SurgeryError } from '../../graph/errors';
 import type { Graph } from '../../graph/graph';
@@ -7,13 +8,19 @@ import { type LoweredGraph, lowerGraph } from '../../memory/lowerGraph';
 import { planOrExplain } from '../../memory/plan';
 import type { Schedule } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
+import type { MeasuredMemory, PoolTrace } from '../../contract/memory';
 import { collectGarbage } from '../collectGarbage';
+import { PoolMeter } from '../poolMeter';
 import { RunQueue } from '../runQueue';
 import { SpillFile } from '../spillFile';
+import { Transfers } from '../transfers';
 import type { Environment } from './environment';
 import { OperatorSessions } from './operatorSessions';
 import { ACTION, type Form, type PoolProgram, type Site, poolProgram } from './poolProgram';
 import { ValueCache } from './valueCache';
+
+/** How long short operators may follow each other before events are handled: the end of a transfer, a message, a cancellation. */
+const TURN_MS = 4;
 
 /** Where a value lies between iterations: in the pool, or else in the spill. */
 interface Place {
@@ -51,7 +58,8 @@ export class ScheduledProgram implements Program, Resident {
   readonly inPlace = true;
   readonly #queue: RunQueue;
   readonly #values: ValueCache;
-  readonly #pending = new Map<number, Promise<void>>();
+  readonly #transfers = new Transfers();
+  readonly #meter = new PoolMeter();
 
   private constructor(
     readonly schedule: Omit<Schedule, 'steps' | 'homes'>,
@@ -79,11 +87,11 @@ export class ScheduledProgram implements Program, Resident {
     const sessions = new OperatorSessions(environment, graph, lowered.places, options);
     let spill: SpillFile | undefined;
     try {
+      if (schedule.spillBytes > 0) spill = SpillFile.open(schedule.spillBytes, memory.spillFolder);
       const opened = await sessions.openAll(lowered.nodes);
       const program = poolProgram(lowered, { steps }, opened, memory.poison);
       const compiled = compile(graph, carry, lowered, program, homes);
       collectGarbage();
-      if (schedule.spillBytes > 0) spill = SpillFile.open(schedule.spillBytes, memory.spillFolder);
       const result = new ScheduledProgram(schedule, compiled, sessions, allocatePool(schedule.poolBytes), spill, environment);
       for (const [storage, tensor] of lowered.constants)
         await result.#write(placeOf(storage, program.startOffsets, homes), bytesOf(tensor));
@@ -93,6 +101,15 @@ export class ScheduledProgram implements Program, Resident {
       await sessions.release();
       throw error;
     }
+  }
+
+  get measured(): MeasuredMemory {
+    return { peakBytes: this.#meter.peakBytes, ...this.#transfers.measured };
+  }
+
+  /** End of the highest place in the pool that an operator was given. */
+  get extentBytes(): number {
+    return this.#values.extentBytes;
   }
 
   run(feeds: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Promise<Map<string, Tensor>> {
@@ -118,17 +135,17 @@ export class ScheduledProgram implements Program, Resident {
     this.#queue.close(() => void this.#release());
   }
 
-  async #run(feeds: ReadonlyMap<string, Tensor>, { signal, into }: RunOptions): Promise<Map<string, Tensor>> {
+  async #run(feeds: ReadonlyMap<string, Tensor>, { signal, into, onPool }: RunOptions): Promise<Map<string, Tensor>> {
     for (const [name, location] of this.compiled.inputs) {
       const tensor = feeds.get(name);
       if (!tensor) throw new SurgeryError('runtime-failed', `${this.compiled.label} needs the input ${name}`);
       await this.#put(name, location, tensor);
     }
+    this.#transfers.reset();
     try {
-      await this.#perform(signal);
+      await this.#perform(signal, onPool);
     } finally {
-      await Promise.allSettled(this.#pending.values());
-      this.#pending.clear();
+      await this.#transfers.settle();
     }
     const results = new Map<string, Tensor>();
     for (const [name, location] of this.compiled.outputs) results.set(name, await this.#get(location, into?.get(name)));
@@ -136,27 +153,44 @@ export class ScheduledProgram implements Program, Resident {
     return results;
   }
 
-  async #perform(signal: AbortSignal | undefined): Promise<void> {
+  async #perform(signal: AbortSignal | undefined, onPool: ((trace: PoolTrace) => void) | undefined): Promise<void> {
     const { actions, sites } = this.compiled.program;
+    const [meter, transfers] = [this.#meter, this.#transfers];
+    meter.start(onPool);
+    let turn = performance.now();
     for (let at = 0; at < actions.length;) {
       const [kind, first = 0, second = 0, bytes = 0, position = 0] = actions.subarray(at, at + 5);
-      if (kind === ACTION.call) {
-        const { session, frame } = sites[first] as Site;
-        at = this.#placeAll(frame.outputs, this.#placeAll(frame.inputs, at + 2));
-        await session.run(frame, signal);
-        this.#values.trim();
-      } else if (kind === ACTION.await) {
-        await this.#pending.get(first);
-        this.#pending.delete(first);
-        at += 2;
-      } else if (kind === ACTION.poison) {
-        this.pool.fill(0xff, first, first + second);
-        at += 3;
-      } else {
-        this.#begin(first, this.#spill[kind === ACTION.store ? 'write' : 'read'](this.pool, second, bytes, position));
-        at += 5;
+      switch (kind) {
+        case ACTION.call: {
+          const { session, frame } = sites[first] as Site;
+          at = this.#placeAll(frame.outputs, this.#placeAll(frame.inputs, at + 2));
+          await session.run(frame, signal);
+          this.#values.trim();
+          meter.mark();
+          if (performance.now() - turn < TURN_MS) break;
+          await setImmediate();
+          turn = performance.now();
+          break;
+        }
+        case ACTION.store:
+        case ACTION.fetch:
+          transfers.begin(first, bytes, this.#spill[kind === ACTION.store ? 'write' : 'read'](this.pool, second, bytes, position));
+          at += 5;
+          break;
+        case ACTION.await:
+          await transfers.finish(first);
+          at += 2;
+          break;
+        case ACTION.poison:
+          this.pool.fill(0xff, first, first + second);
+          at += 3;
+          break;
+        default:
+          meter[kind === ACTION.hold ? 'hold' : 'release'](first);
+          at += 2;
       }
     }
+    meter.end();
   }
 
   /** Sets pointers to the places that the actions name from `at` on. @returns where they end */
@@ -164,12 +198,6 @@ export class ScheduledProgram implements Program, Resident {
     const { actions } = this.compiled.program;
     for (let i = 0; i < pointers.length; i++, at += 2) pointers[i] = this.#values.at(actions[at] as number, actions[at + 1] as number);
     return at;
-  }
-
-  /** A transfer that fails is noticed where it is awaited. */
-  #begin(storage: number, transfer: Promise<void>): void {
-    transfer.catch(() => undefined);
-    this.#pending.set(storage, transfer);
   }
 
   get #spill(): SpillFile {

@@ -11,6 +11,7 @@ const LARGEST_OFFSET = 2 ** 42;
 /** OrtValues over places of a pool, made when they are asked for. The pool must outlive them. */
 export class ValueCache {
   readonly #values = new Map<number, Handle<'value'>>();
+  #extent = 0;
 
   constructor(
     private readonly environment: Environment,
@@ -18,11 +19,18 @@ export class ValueCache {
     private readonly forms: readonly Form[],
   ) {}
 
+  /** End of the highest place that a value was made over, in bytes from the start of the pool. */
+  get extentBytes(): number {
+    return this.#extent;
+  }
+
   at(form: number, offset: number): Handle<'value'> {
     const key = form * LARGEST_OFFSET + offset;
     const known = this.#values.get(key);
     if (known !== undefined) return known;
-    const value = valueAt(this.environment, { ...(this.forms[form] as Form), address: this.base + BigInt(offset) });
+    const shape = this.forms[form] as Form;
+    const value = valueAt(this.environment, { ...shape, address: this.base + BigInt(offset) });
+    this.#extent = Math.max(this.#extent, offset + shape.bytes);
     this.#values.set(key, value);
     return value;
   }

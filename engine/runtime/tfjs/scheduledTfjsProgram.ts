@@ -8,9 +8,11 @@ import type { MemoryProgram, Operation } from '../../memory/program';
 import type { Schedule, Step } from '../../memory/schedule';
 import { withWorkspaces } from '../../memory/workspaces';
 import type { TfjsModule } from '../../ops/opRecord';
+import type { MeasuredMemory } from '../../contract/memory';
 import { type HostTier, HostFile, HostMemory } from '../hostTier';
 import { RunQueue } from '../runQueue';
 import type { MemoryOptions, Program, Resident, RunOptions } from '../runtime';
+import { Transfers } from '../transfers';
 import { measureWorkspaces } from './measureWorkspaces';
 import { type Operator, operatorOf } from './operators';
 import { StorageValues } from './storageValues';
@@ -44,7 +46,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
   readonly #values: StorageValues;
   readonly #carried: readonly string[];
   readonly #away = new Map<number, Away>();
-  readonly #pending = new Map<number, Promise<void>>();
+  readonly #transfers = new Transfers();
 
   private constructor(
     private readonly tf: TfjsModule,
@@ -80,6 +82,10 @@ export class ScheduledTfjsProgram implements Program, Resident {
     return new ScheduledTfjsProgram(tf, graph, lowered, program, schedule, operators, carry, host);
   }
 
+  get measured(): MeasuredMemory {
+    return this.#transfers.measured;
+  }
+
   run(feeds: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Promise<Map<string, Tensor>> {
     return this.#queue.add(() => this.#run(feeds, options));
   }
@@ -107,6 +113,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
   }
 
   async #run(feeds: ReadonlyMap<string, Tensor>, { signal, into }: RunOptions): Promise<Map<string, Tensor>> {
+    this.#transfers.reset();
     try {
       for (const name of this.inputs) {
         const tensor = feeds.get(name);
@@ -119,8 +126,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
       for (const { from, to } of this.lowered.copies) this.#values.set(to, this.#values.take(from));
       return results;
     } finally {
-      await Promise.allSettled(this.#pending.values());
-      this.#pending.clear();
+      await this.#transfers.settle();
       this.#values.disposeAll((storage) => this.program.storages[storage]?.pinned ?? false);
     }
   }
@@ -154,11 +160,8 @@ export class ScheduledTfjsProgram implements Program, Resident {
         this.#begin(step.storage, this.#fetch(step.storage, step.position));
         return undefined;
       case 'stored':
-      case 'fetched': {
-        const pending = this.#pending.get(step.storage);
-        this.#pending.delete(step.storage);
-        return pending;
-      }
+      case 'fetched':
+        return this.#transfers.finish(step.storage);
       case 'replace':
         throw new SurgeryError('internal', 'tfjs writes every result into memory of its own');
     }
@@ -182,9 +185,7 @@ export class ScheduledTfjsProgram implements Program, Resident {
   }
 
   #begin(storage: number, moved: Promise<void>): void {
-    // Whoever awaits it is told of a failure, even if that is later.
-    moved.catch(() => undefined);
-    this.#pending.set(storage, moved);
+    this.#transfers.begin(storage, this.program.storages[storage]?.bytes ?? 0, moved);
   }
 
   #put(name: string, tensor: Tensor): void {

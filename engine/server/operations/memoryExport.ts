@@ -1,8 +1,12 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import type { MemoryFormat, MemoryReport, MemoryRequests } from '../../contract/memory';
+import { encodePickle } from '../../formats/pickle/encodePickle';
 import { SurgeryError } from '../../graph/errors';
 import { chromeTrace } from '../../memory/chromeTrace';
+import { planOrExplain } from '../../memory/plan';
+import { torchSnapshot } from '../../memory/torchSnapshot';
 import { memoryOfModel } from './memory';
+import { graphOf, programOf } from './memoryPrograms';
 import type { OperationContext } from './operation';
 
 type ExportOptions = Omit<MemoryRequests['memory/export']['params'], 'job' | 'path'>;
@@ -13,18 +17,38 @@ export async function exportMemory(
   { format, output, ...options }: ExportOptions,
   context: OperationContext = {},
 ): Promise<{ output: string }> {
-  const report = await memoryOfModel(file, options, context);
-  if (report.timeline.length === 0) throw new SurgeryError('budget-impossible', report.advice ?? 'There is no timeline to export');
-  await writeMemory(report, format, output);
+  if (format === 'snapshot') await writeSnapshot(file, options, output);
+  else {
+    const report = await memoryOfModel(file, options, context);
+    if (report.timeline.length === 0) throw new SurgeryError('budget-impossible', report.advice ?? 'There is no timeline to export');
+    await writeMemory(report, format, output);
+  }
   return { output };
 }
 
 /** Writes a report with its timeline as JSON, or as a trace for chrome://tracing and Perfetto. */
-export async function writeMemory(report: MemoryReport, format: MemoryFormat, output: string): Promise<void> {
+export function writeMemory(report: MemoryReport, format: Exclude<MemoryFormat, 'snapshot'>, output: string): Promise<void> {
+  return writeWhole(
+    format === 'trace' ? JSON.stringify(chromeTrace(report.timeline)) : `${JSON.stringify(report, undefined, 1)}\n`,
+    output,
+  );
+}
+
+/** Every allocation of the step at its place in the pool, as a snapshot of PyTorch's for pytorch.org/memory_viz. */
+async function writeSnapshot(
+  file: string,
+  { plan, policy = 'auto', budget, ...options }: Omit<ExportOptions, 'format' | 'output'>,
+  output: string,
+) {
+  const program = await programOf(await graphOf(file, plan), options);
+  const schedule = planOrExplain(program, policy, budget);
+  await writeWhole(encodePickle(torchSnapshot(program, schedule)), output);
+}
+
+async function writeWhole(content: string | Uint8Array, output: string): Promise<void> {
   const temporary = `${output}.${process.pid}.tmp`;
-  const text = format === 'trace' ? JSON.stringify(chromeTrace(report.timeline)) : `${JSON.stringify(report, undefined, 1)}\n`;
   try {
-    await writeFile(temporary, text);
+    await writeFile(temporary, content);
     await rename(temporary, output);
   } catch (error) {
     await rm(temporary, { force: true });

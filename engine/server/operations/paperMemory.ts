@@ -1,6 +1,7 @@
+import type { PaperReport } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
 import { PAPER_NETWORKS } from '../../memory/paper/network';
-import { type PaperReport, analysePaperNetwork } from '../../memory/paper/techniques';
+import { analysePaperNetwork } from '../../memory/paper/techniques';
 
 /** The paper's own networks under its own cost model. */
 export function paperMemory(name: string, batch: number): PaperReport {

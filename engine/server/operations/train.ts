@@ -1,6 +1,6 @@
 import type { EpochResult } from '../../training/train';
 import type { Optimiser } from '../../autodiff/optimiser';
-import type { TrainingMemory } from '../../contract/memory';
+import type { PoolTrace, TrainingMemory } from '../../contract/memory';
 import type { TrainOptions } from '../../contract/protocol';
 import { readNpz, writeNpz } from '../../formats/npy/npz';
 import { writeOnnx } from '../../formats/onnx/writeOnnx';
@@ -8,6 +8,7 @@ import { SurgeryError } from '../../graph/errors';
 import { float32 } from '../../graph/tensor';
 import type { MemoryOptions } from '../../runtime/runtime';
 import type { StepResult, TrainerState } from '../../training/trainer';
+import { TrainingMeter } from './trainingMeter';
 import { train } from '../../training/train';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -28,6 +29,7 @@ export interface TrainFlags extends Omit<TrainOptions, 'limit'>, DataFlags {
 interface TrainContext extends OperationContext {
   onEpoch?(result: EpochResult): void;
   onStep?(step: number, total: number, result: StepResult): void;
+  onPool?(step: number, trace: PoolTrace): void;
 }
 
 export interface TrainResult {
@@ -43,9 +45,7 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   const { batch = 128, seed = 1, learningRate = 0.05, schedule = 'cosine', epochs } = options;
   const checkpoint = `${options.output}.checkpoint.npz`;
   const resume = options.resume ? readCheckpoint(checkpoint) : undefined;
-  const processFloorBytes = process.memoryUsage.rss();
-  let processPeak = 0;
-  let planned: StepResult['memory'];
+  const meter = new TrainingMeter();
   const result = await train(runtime(), graph, trainingSource(data, options, { batch, seed, augment: options.augment }), {
     epochs,
     batch,
@@ -62,11 +62,11 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
     signal: context.signal,
     resume,
     onStep(step, total, result) {
-      processPeak = Math.max(processPeak, process.memoryUsage.rss());
-      planned ??= result.memory;
+      meter.add(result);
       if (context.onStep) context.onStep(step, total, result);
       else context.progress?.(step, total, 'steps', `loss ${result.loss.toFixed(3)}`);
     },
+    onPool: context.onPool && ((step, trace) => context.onPool?.(step, trace)),
     onEpoch(epoch, trainer) {
       context.onEpoch?.(epoch);
       context.log?.(
@@ -77,10 +77,8 @@ export async function trainModel(file: string, options: TrainFlags, context: Tra
   });
   await writeOnnx(result.network, options.output);
   await rm(checkpoint, { force: true });
-  if (!planned) return { epochs: result.epochs };
-  const { poolBytes, spillBytes, trafficBytes } = planned;
-  const processBytes = Math.max(0, processPeak - processFloorBytes);
-  return { epochs: result.epochs, memory: { poolBytes, spillBytes, trafficBytes, processFloorBytes, processBytes } };
+  const { memory } = meter;
+  return { epochs: result.epochs, ...(memory ? { memory } : {}) };
 }
 
 async function distillationOf({ distillation }: TrainFlags) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import type { PaperResult } from '../../../engine/contract/memory';
 import { PAPER_NETWORKS } from '../../../engine/memory/paper/network';
-import { type PaperResult, analysePaperNetwork } from '../../../engine/memory/paper/techniques';
+import { analysePaperNetwork } from '../../../engine/memory/paper/techniques';
 
 const analyse = (name: string, batch: number) => analysePaperNetwork(PAPER_NETWORKS[name]!(batch));
 

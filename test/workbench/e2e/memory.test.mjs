@@ -148,12 +148,13 @@ describe('memory timeline in the workbench', () => {
     assert.equal(await model.locator('tr.revealed').getAttribute('data-layer'), layer);
   });
 
-  it('writes the timeline as JSON and as a trace', async () => {
+  it('writes the timeline as JSON, as a trace and as a snapshot of PyTorch', async () => {
     await command('Scalpel: Memory Timeline');
     const frame = await timeline();
     for (const [button, name] of [
       ['#export-json', 'shapes-resnet8.memory.json'],
       ['#export-trace', 'shapes-resnet8.memory-trace.json'],
+      ['#export-snapshot', 'shapes-resnet8.memory.pickle'],
     ]) {
       await frame.locator(button).click();
       const proposed = page.locator('.quick-input-widget input.input');
@@ -161,9 +162,25 @@ describe('memory timeline in the workbench', () => {
       await page.keyboard.press('Enter');
       const target = path.join(server.workspace, name);
       await until(() => existsSync(target), `${name} is there`);
-      const written = JSON.parse(readFileSync(target, 'utf8'));
-      assert.ok((written.timeline ?? written.traceEvents).length > 20);
+      const bytes = readFileSync(target);
+      if (name.endsWith('.pickle')) assert.ok(bytes[0] === 0x80 && bytes.includes('device_traces') && bytes.includes('active_allocated'));
+      else {
+        const written = JSON.parse(bytes.toString());
+        assert.ok((written.timeline ?? written.traceEvents).length > 20);
+      }
     }
+  });
+
+  it("gives the figures of SuperNeurons' own networks", async () => {
+    await startCommand("Scalpel: Memory of SuperNeurons' Own Networks");
+    await page.locator('.quick-input-widget', { hasText: 'ResNet-101' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.locator('.quick-input-widget', { hasText: 'samples in a step' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.locator('.view-lines', { hasText: 'AlexNet at batch 200' }).waitFor();
+    const { costAware } = scalpel('memory', '--paper', 'alexnet', '--batch', '200');
+    await page.locator('.view-line', { hasText: costAware.peakMiB.toFixed(3) }).waitFor();
+    await command('View: Revert and Close Editor');
   });
 
   it('refuses to tune within a budget that cannot be met, before anything is written', async () => {
@@ -190,7 +207,7 @@ describe('memory timeline in the workbench', () => {
     await page.locator('.tabs-container .tab.active', { hasText: 'Memory' }).waitFor();
   });
 
-  it('shows pool, spill and step time while a model is tuned within a budget', async () => {
+  it('shows pool, spill, overlap and step time while a model is tuned within a budget, and what it took in the end', async () => {
     const frame = await timeline();
     await frame.locator('#budget input').fill('40MiB');
     await frame.locator('#budget input').press('Enter');
@@ -207,12 +224,23 @@ describe('memory timeline in the workbench', () => {
     assert.equal(await frame.locator('#live-pool').innerText(), size(auto.peakBytes));
     assert.equal(await frame.locator('#live-spill').innerText(), size(auto.spillBytes));
     assert.match(await frame.locator('#live-step').innerText(), /^\d+\.\d\d s$/);
+    assert.match(await frame.locator('#live-hidden').innerText(), /^\d+\.\d %$/);
+    const curve = frame.locator('.live-pool path.series').last();
+    await until(async () => ((await curve.getAttribute('d')) ?? '').split('L').length > 5, 'the pool is drawn within a step');
+    await shotInColours('memory-live');
     await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
     await page.locator('.monaco-list-row', { hasText: 'Training pool' }).waitFor({ timeout: 60_000 });
     await shot('memory-training-dark');
     const tuned = path.join(server.workspace, 'shapes-resnet8-tuned.onnx');
     await page.locator('.tabs-container .tab.active', { hasText: 'shapes-resnet8-tuned.onnx' }).waitFor({ timeout: 150_000 });
     assert.ok(existsSync(tuned));
+    await page.locator('.monaco-list-row', { hasText: 'Tune shapes-resnet8-tuned.onnx' }).first().locator('.monaco-tl-twistie').click();
+    await page.locator('.monaco-list-row', { hasText: 'moved a step' }).waitFor();
+    await page.locator('.tabs-container .tab', { hasText: 'Memory' }).first().click();
+    const ended = await timeline();
+    await ended.locator('.live h2', { hasText: 'ended' }).waitFor();
+    assert.match(await ended.locator('.live').innerText(), /as planned/);
+    await shot('memory-ended-dark');
   });
 
   it('tells the peak before surgery beside the one after', async () => {
