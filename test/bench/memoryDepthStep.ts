@@ -1,29 +1,29 @@
-/** Training steps of a CIFAR ResNet of any depth, batch 32: node memoryDepthStep.cjs DEPTH STEPS THREADS [BUDGET]. Prints what memoryDepth.ts reads. */
+/**
+ * Training steps of a CIFAR ResNet of any depth, batch 32: node memoryDepthStep.cjs DEPTH STEPS THREADS [BUDGET|half]. Prints what
+ * memoryDepthCommands.ts reads. 'half' is half of the least pool that holds everything.
+ */
 import { createModel } from '../../engine/architectures/createModel';
-import { float32, int64 } from '../../engine/graph/tensor';
 import { openRuntime } from '../../engine/runtime/onnxruntime/openRuntime';
 import { Trainer } from '../../engine/training/trainer';
-import { Random } from '../../engine/graph/random';
+import { batchOf } from './benchCase';
+import { wholePool } from './wholePool';
 
 const BATCH = 32;
+const optimiser = { kind: 'sgd', momentum: 0.9 } as const;
 
 async function main(): Promise<void> {
-  const [depth = 0, steps = 0, threads = 1, budget] = process.argv.slice(2).map(Number);
-  const random = new Random(1);
-  const x = float32(
-    [BATCH, 3, 32, 32],
-    Float32Array.from({ length: BATCH * 3072 }, () => random.normal()),
-  );
-  const y = int64(
-    [BATCH],
-    Array.from({ length: BATCH }, (_, i) => i % 10),
-  );
-  const trainer = await Trainer.create(openRuntime(), createModel(`resnet${depth}`, { input: [3, 32, 32], classes: 10, seed: 1 }), {
+  const [depth = 0, steps = 0, threads = 1] = process.argv.slice(2).map(Number);
+  const given = process.argv[5];
+  const { x, y } = batchOf(BATCH, [3, 32, 32]);
+  const runtime = openRuntime();
+  const network = createModel(`resnet${depth}`, { input: [3, 32, 32], classes: 10, seed: 1 });
+  const budget = given === 'half' ? Math.floor((await wholePool(runtime, network, { batch: BATCH, optimiser })) / 2) : Number(given);
+  const trainer = await Trainer.create(runtime, network, {
     batch: BATCH,
-    optimiser: { kind: 'sgd', momentum: 0.9 },
+    optimiser,
     threads,
     consume: true,
-    ...(budget === undefined ? {} : { memory: { budget } }),
+    ...(given === undefined ? {} : { memory: { budget } }),
   });
   console.log('compiled', process.uptime(), process.resourceUsage().maxRSS * 1024);
   for (let step = 0; step < steps; step++) {

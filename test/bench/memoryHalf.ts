@@ -1,56 +1,53 @@
 /**
- * Step time of a CIFAR ResNet, batch 32, within a pool of half of the least that holds everything, against the unplanned step: in turns in one
- * process, processor and wall time.
+ * Step time of a CIFAR ResNet, batch 32, within a pool of half of the least that holds everything, and within all of it, against the unplanned
+ * step: in turns in one process, wall and processor time.
  *
- *     npx tsx test/bench/memoryHalf.ts [DEPTH] [TURNS]
+ *     npx tsx test/bench/memoryHalf.ts [DEPTH] [TURNS] [THREADS]
  */
 import { createModel } from '../../engine/architectures/createModel';
-import { buildTrainingGraph, carriedValues } from '../../engine/autodiff/trainingGraph';
-import { float32, int64 } from '../../engine/graph/tensor';
-import { lowerGraph } from '../../engine/memory/lowerGraph';
-import { leastPool } from '../../engine/memory/plan';
-import { blockSize } from '../../engine/runtime/layout';
+import { hiddenPart } from '../../engine/contract/memory';
 import { openRuntime } from '../../engine/runtime/onnxruntime/openRuntime';
 import { Trainer } from '../../engine/training/trainer';
+import { batchOf } from './benchCase';
+import { wholePool } from './wholePool';
 
 const BATCH = 32;
-const [depth = 56, turns = 7] = process.argv.slice(2).map(Number);
+const [depth = 56, turns = 7, threads = 1] = process.argv.slice(2).map(Number);
 const optimiser = { kind: 'sgd', momentum: 0.9 } as const;
 
 async function main(): Promise<void> {
   const runtime = openRuntime();
   const network = createModel(`resnet${depth}`, { input: [3, 32, 32], classes: 10, seed: 1 });
-  const block = await blockSize(runtime, undefined);
-  const training = buildTrainingGraph(network, { batch: BATCH, training: true, optimiser, block });
-  const whole = leastPool(lowerGraph(training.graph, { carry: carriedValues(training) }).program);
-  const plain = await Trainer.create(runtime, network, { batch: BATCH, optimiser, threads: 1 });
-  const half = await Trainer.create(runtime, network, { batch: BATCH, optimiser, threads: 1, memory: { budget: Math.floor(whole / 2) } });
-  const x = float32(
-    [BATCH, 3, 32, 32],
-    Float32Array.from({ length: BATCH * 3072 }, (_, i) => Math.sin(i)),
-  );
-  const y = int64(
-    [BATCH],
-    Array.from({ length: BATCH }, (_, i) => i % 10),
-  );
-  const times = { plain: [] as number[][], half: [] as number[][] };
+  const whole = await wholePool(runtime, network, { batch: BATCH, optimiser });
+  const create = (budget?: number): Promise<Trainer> =>
+    Trainer.create(runtime, network, { batch: BATCH, optimiser, threads, ...(budget === undefined ? {} : { memory: { budget } }) });
+  const trainers = { unplanned: await create(), whole: await create(whole), half: await create(Math.floor(whole / 2)) };
+  const { x, y } = batchOf(BATCH, [3, 32, 32]);
+  const times = new Map(Object.keys(trainers).map((name) => [name, { wall: [] as number[], processor: [] as number[] }]));
+  const transfers = { transferSeconds: 0, waitedSeconds: 0 };
   for (let turn = 0; turn <= turns; turn++)
-    for (const [name, trainer] of [
-      ['plain', plain],
-      ['half', half],
-    ] as const) {
+    for (const [name, trainer] of Object.entries(trainers)) {
       const [start, cpu] = [performance.now(), process.cpuUsage()];
-      await trainer.step(x, y, 0.01);
+      const { measured } = await trainer.step(x, y, 0.01);
       const { user, system } = process.cpuUsage(cpu);
-      if (turn > 0) times[name].push([performance.now() - start, (user + system) / 1000]);
+      if (turn === 0) continue;
+      times.get(name)?.wall.push(performance.now() - start);
+      times.get(name)?.processor.push((user + system) / 1000);
+      if (name !== 'half' || !measured) continue;
+      transfers.transferSeconds += measured.transferSeconds;
+      transfers.waitedSeconds += measured.waitedSeconds;
     }
-  const median = (list: number[][], i: number): number => list.map((pair) => pair[i] ?? NaN).sort((a, b) => a - b)[list.length >> 1] ?? NaN;
-  const ratio = (i: number): string => (median(times.half, i) / median(times.plain, i)).toFixed(2);
+  const median = (list: readonly number[] = []): number => [...list].sort((a, b) => a - b)[list.length >> 1] ?? NaN;
+  const base = times.get('unplanned');
+  console.log(`ResNet-${depth}, ${threads} thread(s): everything takes ${(whole / 2 ** 20).toFixed(0)} MiB`);
+  for (const [name, { wall, processor }] of times)
+    console.log(
+      `  ${name}: ${median(wall).toFixed(0)} ms, ${(median(wall) / median(base?.wall)).toFixed(2)} times; processor ${median(processor).toFixed(0)} ms, ${(median(processor) / median(base?.processor)).toFixed(2)} times`,
+    );
   console.log(
-    `ResNet-${depth}: everything ${(whole / 2 ** 20).toFixed(0)} MiB; in half, wall ${median(times.half, 0).toFixed(0)} : ${median(times.plain, 0).toFixed(0)} ms = ${ratio(0)}, processor ${median(times.half, 1).toFixed(0)} : ${median(times.plain, 1).toFixed(0)} ms = ${ratio(1)}`,
+    `  in half, transfers took ${((1000 * transfers.transferSeconds) / turns).toFixed(0)} ms a step, ${(100 * (hiddenPart(transfers) ?? NaN)).toFixed(0)} % of it behind computing`,
   );
-  plain.dispose();
-  half.dispose();
+  for (const trainer of Object.values(trainers)) trainer.dispose();
 }
 
 void main();

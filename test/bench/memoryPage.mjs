@@ -35,6 +35,21 @@ function answerAsHost() {
     alive: () => Array.from({ length: 6 }, (_, i) => ({ name: `layer${i}/Conv_1`, bytes: 4e6, kind: 'activations' })),
   };
   const send = (message) => setTimeout(() => window.postMessage({ jsonrpc: '2.0', ...message }));
+  const took = { poolBytes: 5.1e9, plannedPeakBytes: 5e9, peakBytes: 5e9, spillBytes: 2e9, trafficBytes: 4e9 };
+  const times = { transferSeconds: 1, waitedSeconds: 0.1, stepSeconds: 10, processBytes: 6e9 };
+  /** A step of ten seconds that is running, told as the engine does: 25 points every 100 ms. */
+  window.train = () => {
+    let at = 0;
+    setInterval(() => {
+      const ms = Array.from({ length: 25 }, (_, i) => (at % 10_000) + 4 * i);
+      const pool = ms.map((t) => 5e9 * Math.sin((Math.PI * t) / 10_000));
+      const trace = { ms, bytes: pool, isFirst: at % 10_000 === 0, isLast: at % 10_000 === 9900, stepMs: (at % 10_000) + 100 };
+      send({ method: 'livePool', params: { title: 'Tune deep', step: 1 + Math.floor(at / 10_000), ...trace } });
+      if (at % 1000 === 0)
+        send({ method: 'live', params: { title: 'Tune deep', step: 1 + at / 1000, total: 1e4, memory: { ...took, ...times } } });
+      at += 100;
+    }, 100);
+  };
   const state = { file: 'deep.onnx', hasSurgery: false, choice: { batch: 1, optimiser: 'sgd', policy: 'auto' }, layers };
   window.acquireVsCodeApi = () => ({
     getState: () => undefined,
@@ -72,6 +87,10 @@ try {
   await page.mouse.down();
   await report(page, 'zoom with the brush', (i) => move(strip.x + 110 + 2 * i, strip.y + 20));
   await page.mouse.up();
+  await page.evaluate(() => window.train());
+  await page.locator('.live-pool path.series').first().waitFor();
+  const below = await page.locator('.timeline .overlay').boundingBox();
+  await report(page, 'hover while a model trains', (i) => move(below.x + 60 + 4 * i, below.y + 150));
 } finally {
   await browser.close();
   rmSync(folder, { recursive: true, force: true });
