@@ -154,7 +154,7 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
     output,
     request,
     ({ epochs: all }) => `${(100 * (all.at(-1)?.accuracy ?? 0)).toFixed(2)} % after ${all.length} epochs`,
-    { isTraining: true, memory: ({ isTraining: true, memory: taken }) => taken, results: ({ isTraining: true, memory: taken }) => (taken ? memoryResults(taken) : []) },
+    { isTraining: true, memory: ({ memory: taken }) => taken, results: ({ memory: taken }) => (taken ? memoryResults(taken) : []) },
   );
   await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(output));
 }
