@@ -2,7 +2,7 @@ import { heldBytes } from './pool';
 import type { MemoryProgram, Phase, StorageKind } from './program';
 import type { Schedule } from './schedule';
 
-/** Bytes in whole blocks of the pool while one operation of the schedule runs. */
+/** Bytes while one operation of the schedule runs. */
 export interface TimelinePoint {
   readonly operation: string;
   readonly layer: string;
@@ -14,15 +14,22 @@ export interface TimelinePoint {
   readonly alive: readonly { readonly name: string; readonly bytes: number; readonly kind: StorageKind }[];
 }
 
-/** What the pool holds, by kind, at every operation of an iteration. */
-export function timelineOf({ storages, operations }: MemoryProgram, { steps, homes }: Schedule): TimelinePoint[] {
+/**
+ * What the pool holds, by kind, at every operation of an iteration.
+ * @param taken bytes that a storage takes: whole blocks of a pool, or what it has where every storage has memory of its own
+ */
+export function timelineOf(
+  { storages, operations }: MemoryProgram,
+  { steps, homes }: Schedule,
+  taken: (bytes: number) => number = heldBytes,
+): TimelinePoint[] {
   const bytes: Record<StorageKind, number> = { weights: 0, optimiser: 0, inputs: 0, activations: 0, gradients: 0 };
   const away = new Set<number>();
   let offloaded = 0;
   const points: TimelinePoint[] = [];
   const count = (id: number, sign: 1 | -1): void => {
     const storage = storages[id];
-    if (storage) bytes[storage.kind] += sign * heldBytes(storage.bytes);
+    if (storage) bytes[storage.kind] += sign * taken(storage.bytes);
   };
   const leave = (id: number, isAway: boolean): void => {
     if (isAway === away.has(id)) return;

@@ -79,7 +79,7 @@ async function trainWithin(runtime: CRuntime, network: Graph, policy: MemoryPoli
   const [program] = programs as [ScheduledGpuProgram];
   const { poolBytes, trafficBytes, recomputations } = program.schedule;
   const planned = Math.max(
-    ...timelineOf(program.program, program.schedule).map(({ bytes }) => Object.values(bytes).reduce((a, b) => a + b, 0)),
+    ...timelineOf(program.program, program.schedule, (bytes) => bytes).map(({ bytes }) => Object.values(bytes).reduce((a, b) => a + b, 0)),
   );
   return { losses, poolBytes, planned, held: program.buffers.peakBytes, moved: trafficBytes, recomputations };
 }

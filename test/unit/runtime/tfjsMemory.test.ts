@@ -79,7 +79,9 @@ describe('a memory budget on the TensorFlow runtime', () => {
       });
       trainer.dispose();
       const planned = Math.max(
-        ...timelineOf(program.program, program.schedule).map(({ bytes }) => Object.values(bytes).reduce((a, b) => a + b, 0)),
+        ...timelineOf(program.program, program.schedule, (bytes) => bytes).map(({ bytes }) =>
+          Object.values(bytes).reduce((a, b) => a + b, 0),
+        ),
       );
       assert.ok(peakBytes - before <= budget, `${peakBytes - before} bytes, budget ${budget}`);
       assert.equal(peakBytes - before, planned);
