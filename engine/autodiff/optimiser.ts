@@ -132,7 +132,18 @@ const gained = (emit: (op: string, a: string, b: string) => string, value: strin
 const emitterFor =
   (builder: GraphBuilder, parameter: string) =>
   (op: string, a: string, b: string): string =>
-    builder.emit(op, [a, b], {}, { name: `update/${parameter}/${op}` });
+    builder.emit(op, [a, beside(builder, b, builder.shape(a))], {}, { name: `update/${parameter}/${op}` });
+
+/**
+ * A scalar with as many axes as what it meets, where the last of these has one element, as in the weights of 1x1 convolutions: onnxruntime
+ * would go through them element by element, eighty times slower.
+ */
+function beside(builder: GraphBuilder, value: string, dims: readonly number[]): string {
+  if (dims.at(-1) !== 1 || builder.shape(value).length > 0) return value;
+  const name = `${value}/${dims.length}d`;
+  if (!builder.types.has(name)) builder.emitNamed('Reshape', [value, builder.ints(dims.map(() => 1))], {}, [name]);
+  return name;
+}
 
 const stateInput = (builder: GraphBuilder, parameter: string, kind: string): string =>
   builder.input(`state/${kind}/${parameter}`, builder.shape(parameter));

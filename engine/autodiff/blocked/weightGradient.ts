@@ -200,6 +200,20 @@ const pointwise: WeightGradientForm = {
   },
 };
 
+/** The same as one product over the positions of all samples, which need not be added up; channels lie last. */
+const mergedPointwise: WeightGradientForm = {
+  name: 'merged-pointwise',
+  applies: (conv) => pointwise.applies(conv) && conv.groups === 1,
+  emit(emitter, conv, x, g) {
+    const { block: b, batch, channels, filters, output } = conv;
+    const positions = elementCount(output);
+    const rows = (value: string, count: number): string =>
+      reshape(emitter, transpose(emitter, value, [batch, count / b, positions, b], [0, 2, 1, 3]), [batch * positions, count]);
+    const product = emitter.emit('FusedMatMul', [rows(x, channels), rows(g, filters)], { transA: 1 }, { domain: 'com.microsoft' });
+    return blockedWeight(emitter, product, [channels / b, b, filters / b, 1, b], conv);
+  },
+};
+
 /** Depthwise: every channel of every sample correlates its input with its output gradient; blocked memory is a valid depthwise filter. */
 const depthwise: WeightGradientForm = {
   name: 'depthwise',
@@ -224,6 +238,7 @@ const depthwise: WeightGradientForm = {
 export const WEIGHT_GRADIENT_FORMS: readonly WeightGradientForm[] = [
   ...[tallImage, swapped(4), swapped(8), blockedSamples].map(withWholeBatch),
   pointwise,
+  mergedPointwise,
   depthwise,
 ];
 
@@ -257,9 +272,12 @@ function builtInForm(conv: BlockedConv): WeightGradientForm {
   const [channels, filters] = [channelsPerGroup(conv), conv.filters / conv.groups];
   const taps = elementCount(kernel);
   const sensible = (form: WeightGradientForm): WeightGradientForm | undefined => (form.applies(conv) ? form : undefined);
+  /** A product for each sample would write more than is read. */
+  const mergingPays = channels * filters > (channels + filters) * elementCount(output);
   const small = output[0] <= 8 && filters * channels >= 16384;
   return (
     sensible(depthwise) ??
+    (mergingPays ? sensible(mergedPointwise) : undefined) ??
     sensible(pointwise) ??
     (taps === 1 ? named('swapped-8') : undefined) ??
     (filters <= 32 ? sensible(named('tall-image')) : undefined) ??
