@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import type { Criterion } from '../engine/contract/models';
 import { convertToOnnx } from './convert';
 import type { EngineClient } from './engineClient';
-import { formatBytes, formatCount } from '../engine/contract/format';
+import { formatBytes, formatCount, formatPercent } from '../engine/contract/format';
 import type { ModelDocument } from './modelDocument';
 import { type ModelEditorProvider, computeImportance, dataFor } from './modelEditor';
 import { openNoisePage } from './noisePage';
@@ -154,7 +154,17 @@ async function train({ engine, runs }: Parts, model: ModelDocument): Promise<voi
     output,
     request,
     ({ epochs: all }) => `${(100 * (all.at(-1)?.accuracy ?? 0)).toFixed(2)} % after ${all.length} epochs`,
-    { isTraining: true, memory: ({ memory: taken }) => taken, results: ({ memory: taken }) => (taken ? memoryResults(taken) : []) },
+    {
+      isTraining: true,
+      memory: ({ memory: taken }) => taken,
+      results: ({ epochs: all, memory: taken }) => [
+        { label: path.basename(output), description: 'open the result', file: output },
+        { label: 'accuracy', description: formatPercent(all.at(-1)?.accuracy ?? 0, 2) },
+        { label: 'MACs', description: formatCount(model.summary.totals.macs) },
+        ...(taken ? memoryResults(taken) : []),
+      ],
+      keep: () => ({}),
+    },
   );
   await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(output));
 }

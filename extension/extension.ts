@@ -13,6 +13,7 @@ import { ModelsTree } from './modelsTree';
 import { PlanTree } from './planTree';
 import { registerRankCommands } from './rankCommands';
 import { RankResults } from './rankResults';
+import { RunHistory } from './runHistory';
 import { Runs } from './runs';
 import { registerSourceCommands } from './sourceCommands';
 import { SourceModels } from './sourceModels';
@@ -24,7 +25,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const engine = new EngineClient(vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath, output, () =>
     engineEnvironment(context),
   );
-  const runs = new Runs(engine);
+  const history = new RunHistory(vscode.Uri.joinPath(context.storageUri ?? context.globalStorageUri, 'runs.json').fsPath);
+  const runs = new Runs(engine, history);
   const editors = new ModelEditorProvider(context, engine, runs);
   const models = new ModelsTree(engine);
   const ranks = new RankResults(engine);

@@ -11,6 +11,9 @@ type Item =
   | { readonly kind: 'layer'; readonly uri: vscode.Uri; readonly layer: LayerSummary }
   | { readonly kind: 'problem'; readonly message: string };
 
+/** Networks of single Ticks are opened from the page of their run. */
+const LEFT_OUT = '{**/node_modules/**,**/*-ticks/pass-*.onnx}';
+
 /** The ONNX files of the workspace, with their layers. */
 export class ModelsTree implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
@@ -33,7 +36,7 @@ export class ModelsTree implements vscode.TreeDataProvider<Item>, vscode.Disposa
 
   async getChildren(item?: Item): Promise<Item[]> {
     if (!item)
-      return (await vscode.workspace.findFiles('**/*.onnx', '**/node_modules/**'))
+      return (await vscode.workspace.findFiles('**/*.onnx', LEFT_OUT))
         .sort((a, b) => a.path.localeCompare(b.path))
         .map((uri) => ({ kind: 'model', uri }));
     if (item.kind !== 'model') return [];

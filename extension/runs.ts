@@ -4,13 +4,7 @@ import { formatBytes } from '../engine/contract/format';
 import type { StepMemory, TrainingMemory } from '../engine/contract/memory';
 import type { EngineClient } from './engineClient';
 import { EngineError } from './engineClient';
-
-/** A line under a finished run; a click opens its file. */
-export interface RunResult {
-  readonly label: string;
-  readonly description: string;
-  readonly file?: string;
-}
+import type { FinishedRun, RunHistory, RunResult } from './runHistory';
 
 /** What can be done with a run besides cancelling it. */
 export interface RunActions {
@@ -36,6 +30,8 @@ export interface Run {
   results: readonly RunResult[];
   /** What training within planned memory took, once it is done. */
   memory?: TrainingMemory;
+  /** When it was done, for a run that later sessions list. */
+  finished?: Date;
 }
 
 export interface RunOptions<T> {
@@ -45,6 +41,8 @@ export interface RunOptions<T> {
   readonly actions?: RunActions;
   readonly results?: (result: T) => readonly RunResult[];
   readonly memory?: (result: T) => TrainingMemory | undefined;
+  /** Later sessions list the run, with what its page needs. */
+  readonly keep?: (result: T) => Pick<FinishedRun, 'tickTock'>;
   /** Whether a failed or cancelled run can go on later. */
   readonly isInterrupted?: () => boolean;
 }
@@ -56,7 +54,7 @@ const memoryOf = ({ poolBytes, spillBytes, stepSeconds }: StepMemory): string =>
     .filter(Boolean)
     .join(', ');
 
-/** Jobs of this session and runs that an earlier one left: what runs, how far it is, how it ended. */
+/** Jobs of this session, finished runs of earlier ones and those that they left: what runs, how far it is, how it ended. */
 export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   private readonly list: Run[] = [];
   private readonly changed = new vscode.EventEmitter<Item | undefined>();
@@ -65,7 +63,10 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
   readonly onDidEnd = this.ended.event;
   private readonly subscription: vscode.Disposable;
 
-  constructor(private readonly engine: EngineClient) {
+  constructor(
+    private readonly engine: EngineClient,
+    private readonly history: RunHistory,
+  ) {
     this.subscription = engine.onProgress(({ job, done, total, unit, message, epoch, memory }) => {
       const run = this.list.find((r) => r.job === job);
       if (!run) return;
@@ -83,7 +84,7 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
     file: string,
     work: (job: string) => Promise<T>,
     describe: (result: T) => string,
-    { actions = {}, results, memory, isInterrupted, isWatched, isTraining }: RunOptions<T> = {},
+    { actions = {}, results, keep, memory, isInterrupted, isWatched, isTraining }: RunOptions<T> = {},
   ): Promise<T> {
     const job = this.engine.newJob();
     const run: Run = { job, title, file, actions, isTraining, state: 'running', detail: '', fraction: 0, results: [] };
@@ -95,6 +96,7 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
       run.detail = describe(result);
       run.results = results?.(result) ?? [];
       run.memory = memory?.(result);
+      if (keep) await this.keep(run, keep(result));
       return result;
     } catch (error) {
       run.state = isInterrupted?.() ? 'interrupted' : error instanceof EngineError && error.code === 'cancelled' ? 'cancelled' : 'failed';
@@ -125,6 +127,44 @@ export class Runs implements vscode.TreeDataProvider<Item>, vscode.Disposable {
         vscode.Disposable.from(...subscriptions).dispose();
       }
     });
+  }
+
+  /** Lists what earlier sessions finished, below the runs of this one. */
+  async restore(actionsOf: (run: FinishedRun) => RunActions): Promise<void> {
+    for (const finished of await this.history.list()) {
+      const { title, file, detail, results } = finished;
+      const run: Run = {
+        job: this.engine.newJob(),
+        title,
+        file,
+        actions: actionsOf(finished),
+        state: 'done',
+        detail,
+        fraction: 1,
+        results,
+      };
+      this.list.push({ ...run, finished: new Date(finished.finished) });
+    }
+    this.changed.fire(undefined);
+  }
+
+  /** Takes a finished run from the list; its files stay. */
+  async forget(run: Run): Promise<void> {
+    this.list.splice(0, this.list.length, ...this.list.filter((r) => r !== run));
+    this.changed.fire(undefined);
+    await this.history.remove(run.file);
+  }
+
+  private async keep(run: Run, more: Pick<FinishedRun, 'tickTock'>): Promise<void> {
+    run.finished = new Date();
+    const kept = this.list.filter((r) => r === run || !r.finished || r.file !== run.file);
+    this.list.splice(0, this.list.length, ...kept);
+    const { title, file, detail, results } = run;
+    try {
+      await this.history.add({ title, file, detail, results, finished: run.finished.toISOString(), ...more });
+    } catch (error) {
+      void vscode.window.showWarningMessage(`${title} is done, but later sessions will not list it: ${String(error)}`);
+    }
   }
 
   /** Lists a run that ended before its work was done. */
@@ -178,12 +218,17 @@ function runItem(run: Run): vscode.TreeItem {
   const item = new vscode.TreeItem(run.title, run.results.length > 0 ? Collapsed : None);
   item.iconPath = new vscode.ThemeIcon(ICONS[run.state]);
   const percent = run.state === 'running' && run.fraction > 0 ? `${Math.round(100 * run.fraction)} % · ` : '';
-  item.description = `${percent}${run.detail}`;
-  item.tooltip = `${run.title}\n${run.file}\n${run.detail}`;
-  item.contextValue = `run-${run.state}${run.state === 'interrupted' && run.actions.resume ? ' resumable' : ''}`;
+  const when = run.finished ? `${dateOf(run.finished)} · ` : '';
+  item.description = `${percent}${when}${run.detail}`;
+  item.tooltip = [run.title, run.file, run.finished?.toLocaleString(), run.detail].filter(Boolean).join('\n');
+  const marks = [run.state === 'interrupted' && run.actions.resume ? 'resumable' : '', run.finished ? 'kept' : ''];
+  item.contextValue = [`run-${run.state}`, ...marks].filter(Boolean).join(' ');
   if (run.actions.open) item.command = { command: 'scalpel.openRun', title: 'Show Run', arguments: [run] };
   return item;
 }
+
+const dateOf = (date: Date): string =>
+  date.toLocaleString(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 
 function resultItem({ label, description, file }: RunResult): vscode.TreeItem {
   const item = new vscode.TreeItem(label);

@@ -77,9 +77,9 @@ async function applyPlanToSource(document: vscode.TextDocument, sources: SourceM
     void vscode.window.showInformationMessage(`${file} already has the layers of ${path.basename(model.file)}.`);
     return;
   }
-  const edit = new vscode.WorkspaceEdit();
+  const edit = previewedEdit(document.uri);
   const metadata = {
-    needsConfirmation: true,
+    needsConfirmation: false,
     label: `Surgery plan of ${path.basename(model.file)}`,
     description: [`${changed} ${changed === 1 ? 'layer changes' : 'layers change'}`, ...notes].join('; '),
   };
@@ -88,6 +88,16 @@ async function applyPlanToSource(document: vscode.TextDocument, sources: SourceM
   const isApplied = await vscode.workspace.applyEdit(edit, { isRefactoring: true });
   if (isApplied && notes.length > 0) void vscode.window.showWarningMessage(`${file}: ${notes.join('; ')}`);
   if (isApplied && forms.length > 0) void offerWeights(file);
+}
+
+/**
+ * An edit that VS Code shows in its refactor preview. Edits that need confirmation start unticked there, so that every line would have to be
+ * ticked by hand; one that makes a file which exists already opens the preview without being listed, and the others start ticked.
+ */
+function previewedEdit(file: vscode.Uri): vscode.WorkspaceEdit {
+  const edit = new vscode.WorkspaceEdit();
+  edit.createFile(file, { ignoreIfExists: true }, { needsConfirmation: true, label: 'Preview' });
+  return edit;
 }
 
 /** Hidden-to-hidden matrices in block-term form have no counterpart in the classes that are written. */

@@ -21,18 +21,18 @@ export function registerTickTock(
   runs: Runs,
 ): Pick<vscode.Disposable, 'dispose'>[] {
   const pages = new Map<string, TickTockPage>();
-  const show = (document: ModelDocument): void => {
+  const show = (document: ModelDocument, run?: TickTockRun): void => {
     const known = pages.get(document.file);
-    if (known) return known.reveal();
-    const page = new TickTockPage(document, context.extensionUri, engine, all);
+    if (known) return known.reveal(run);
+    const page = new TickTockPage(document, context.extensionUri, engine, all, run);
     pages.set(document.file, page);
     page.onClose(() => pages.delete(document.file));
   };
-  const all = new TickTockRuns(engine, runs, async (run) => show(await openModel(editors, run.file)));
+  const all = new TickTockRuns(engine, runs, async (run) => show(await openModel(editors, run.file), run));
   const folders = new Set<string>();
   const command = (name: string, action: (...args: never[]) => unknown): vscode.Disposable =>
     vscode.commands.registerCommand(`scalpel.${name}`, errorsShown(action));
-  void all.findInterrupted();
+  void runs.restore((run) => all.restored(run)).then(() => all.findInterrupted());
   return [
     all,
     command('tickTock', () => {
@@ -42,6 +42,8 @@ export function registerTickTock(
     command('openRun', (run: Run) => run.actions.open?.()),
     command('resumeRun', (run: Run) => run.actions.resume?.()),
     command('discardRun', (run: Run) => run.actions.discard?.()),
+    command('openRunResult', (run: Run) => openFile(run.file)),
+    command('forgetRun', (run: Run) => runs.forget(run)),
     editors.onDidChangeDocuments(() => {
       for (const { file } of editors.documents) {
         const folder = path.dirname(file);
@@ -73,6 +75,7 @@ class TickTockPage {
     extension: vscode.Uri,
     private readonly engine: EngineClient,
     private readonly all: TickTockRuns,
+    run = all.of(document.file),
   ) {
     this.defaults = engine.request('tickTock/settings', {});
     this.defaults.catch(() => undefined);
@@ -100,12 +103,15 @@ class TickTockPage {
     });
     this.page.own(document.onDidChange(() => void this.sendState()));
     this.page.own({ dispose: () => void this.listening.dispose() });
-    const run = all.of(document.file);
     if (run) this.follow(run);
   }
 
-  reveal(): void {
+  /** Brings the page to the front, with a run of this model on it. */
+  reveal(run?: TickTockRun): void {
     this.page.panel.reveal();
+    if (!run || run === this.run) return;
+    this.follow(run);
+    void this.sendState();
   }
 
   onClose(listener: () => void): void {
@@ -168,6 +174,7 @@ class TickTockPage {
         config: form.settings,
         locked: document.lockedNow,
         planFile: path.join(dir, `${path.parse(output).name}.plan.json`),
+        ...(form.teacher ? { teacher: path.resolve(dir, form.teacher) } : {}),
         ...(form.noise ? { noise: form.noise } : {}),
         ...(form.keepTicks ? { snapshots: path.join(dir, `${path.parse(output).name || name}-ticks`) } : {}),
       },
@@ -235,13 +242,14 @@ const wholeOf = ({ totals, groups }: ModelSummary) => ({
 
 /** What a run of an earlier session was started with. */
 function formOf({ options, output }: TickTockRun): TickTockForm {
-  const { data, flops, params, filters, latency, config, noise, snapshots } = options;
+  const { data, flops, params, filters, latency, config, noise, snapshots, teacher } = options;
   return {
     data,
     output: path.basename(output),
     budget: { flops, params, filters, latency },
     settings: config ?? {},
     keepTicks: snapshots !== undefined,
+    ...(teacher ? { teacher: path.relative(path.dirname(output), teacher) } : {}),
     ...(noise ? { noise } : {}),
   };
 }

@@ -5,7 +5,8 @@ import type { TickTockPoint, TickTockResult } from '../engine/contract/tickTock'
 import type { TickTockCard, TickTockRunState, TickTockStatus } from '../engine/contract/tickTockPage';
 import { type EngineClient, EngineError } from './engineClient';
 import { RECORD_SUFFIX, type RunRecord, hasCheckpoint, readRecord, recordFile, removeRecord, writeRecord } from './runRecord';
-import type { RunResult, Runs } from './runs';
+import type { FinishedRun, RunResult } from './runHistory';
+import type { RunActions, Runs } from './runs';
 
 /** Shows the page of a run. */
 export type OpenRun = (run: TickTockRun) => Promise<unknown>;
@@ -95,6 +96,7 @@ export class TickTockRun implements vscode.Disposable {
           isTraining: true,
           actions: this.actions(),
           results: (r) => resultsOf(this.output, r),
+          keep: (r) => ({ tickTock: { record: { ...this.record, points: r.history }, card: cardOf(r) } }),
           isInterrupted: () => this.status !== 'failed' && hasCheckpoint(this.output),
         },
       );
@@ -141,7 +143,7 @@ export class TickTockRun implements vscode.Disposable {
     this.progressed.dispose();
   }
 
-  private actions() {
+  actions(): RunActions {
     return { open: () => this.open(this), resume: () => this.run(), discard: () => this.discard() };
   }
 
@@ -151,12 +153,16 @@ export class TickTockRun implements vscode.Disposable {
   }
 
   private async finish(result: TickTockResult): Promise<void> {
-    const { before, after, maskedDifference, history } = result;
-    this.card = { before, after, maskedDifference, stopped: result.stopped ?? false };
-    this.record = { ...this.record, points: history };
+    this.record = { ...this.record, points: result.history };
     await this.saving;
     await removeRecord(this.output);
-    this.set('done', result.stopped ? 'Stopped; the network of the last Tick is kept.' : 'Done.');
+    this.showResult(cardOf(result));
+  }
+
+  /** Shows the run as one that is done. */
+  showResult(card: TickTockCard): void {
+    this.card = card;
+    this.set('done', card.stopped ? 'Stopped; the network of the last Tick is kept.' : 'Done.');
   }
 
   private async fail(error: unknown): Promise<void> {
@@ -185,6 +191,13 @@ export class TickTockRun implements vscode.Disposable {
     this.changed.fire();
   }
 }
+
+const cardOf = ({ before, after, maskedDifference, stopped = false }: TickTockResult): TickTockCard => ({
+  before,
+  after,
+  maskedDifference,
+  stopped,
+});
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -238,9 +251,23 @@ export class TickTockRuns implements vscode.Disposable {
     const pattern = folder ? new vscode.RelativePattern(folder, `*${RECORD_SUFFIX}`) : `**/*${RECORD_SUFFIX}`;
     for (const uri of await vscode.workspace.findFiles(pattern, '**/node_modules/**')) {
       const record = await readRecord(uri.fsPath);
-      if (!record || recordFile(record.options.output) !== uri.fsPath || this.byOutput.has(record.options.output)) continue;
+      if (!record || recordFile(record.options.output) !== uri.fsPath || this.isKnown(record.options.output)) continue;
       this.create(record).offer();
     }
+  }
+
+  /** What can be done with a finished run of an earlier session. */
+  restored({ file, tickTock }: FinishedRun): RunActions {
+    if (!tickTock || this.byOutput.has(file)) return {};
+    const run = this.create(tickTock.record);
+    run.showResult(tickTock.card);
+    return { open: () => this.open(run) };
+  }
+
+  /** An interrupted run counts more than an earlier one of the same name that is done. */
+  private isKnown(output: string): boolean {
+    const status = this.byOutput.get(output)?.state.status;
+    return status !== undefined && status !== 'done';
   }
 
   dispose(): void {

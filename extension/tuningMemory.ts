@@ -5,7 +5,7 @@ import type { TrainOptions } from '../engine/contract/protocol';
 import type { EngineClient } from './engineClient';
 import { memorySettings } from './memorySettings';
 import type { ModelDocument } from './modelDocument';
-import type { RunResult } from './runs';
+import type { RunResult } from './runHistory';
 
 type TuningMemory = Pick<TrainOptions, 'memoryBudget' | 'memoryPolicy'>;
 

@@ -10,6 +10,8 @@ export interface TickTockForm {
   readonly output: string;
   readonly budget: PruneBudget;
   readonly settings: TickTockSettings;
+  /** Model file, beside the model or elsewhere, whose outputs are learnt; the network before pruning when left out. */
+  readonly teacher?: string;
   readonly noise?: NoiseOptions;
   /** Every point's network is kept, so that an earlier one can be chosen. */
   readonly keepTicks: boolean;

@@ -25,6 +25,12 @@ const FIELDS: readonly (readonly [string, string, number, string])[] = [
   ['finetuneEpochs', 'Fine-tuning epochs', 1, 'Once the budget is met'],
   ['finalEpochs', 'Final epochs', 1, 'At the low rate, after the fine-tuning'],
   ['batch', 'Batch', 1, 'Samples in a step'],
+  [
+    'teacherWeight',
+    'Learn from teacher, %',
+    100,
+    'Part of the loss of Tocks and fine-tuning that learns the outputs of a teacher instead of the labels',
+  ],
 ];
 
 const QUICK: TickTockSettings = {
@@ -52,6 +58,11 @@ export class FormView {
     placeholder: 'Folder, .npz or generated:shapes?…',
   });
   private readonly output = textField('output', 'Output file', '', 28);
+  private readonly teacher = control('vscode-text-field', {
+    id: 'teacher',
+    'aria-label': 'Teacher',
+    placeholder: 'The network before pruning',
+  });
   private readonly kind = dropdown('budget-kind', 'Budget', BUDGETS);
   private readonly amount = textField('budget', 'Amount of the budget', '50', 6);
   private readonly unit = element('span', 'unit');
@@ -85,7 +96,7 @@ export class FormView {
     this.element.append(
       row(labelled('Data', this.data), labelled('Budget', this.kind), labelled('Amount', amount), labelled('Output', this.output)),
       row(labelled('Schedule', this.schedule), ...small),
-      row(labelled('Noise while training', this.noise), choose, write, this.source),
+      row(labelled('Teacher', this.teacher), labelled('Noise while training', this.noise), choose, write, this.source),
       this.keep,
     );
   }
@@ -95,6 +106,7 @@ export class FormView {
     this.planned = form.noise;
     this.data.value = form.data;
     this.output.value = form.output;
+    this.teacher.value = form.teacher ?? '';
     this.keep.checked = form.keepTicks;
     const [kind, , , divisor] = BUDGETS.find(([k]) => form.budget[k] !== undefined) ?? BUDGETS[0] ?? (['flops', '', '', 100] as const);
     this.kind.value = kind;
@@ -120,12 +132,16 @@ export class FormView {
     const noise = this.chosenNoise;
     const data = this.data.value.trim();
     if (!data) throw new Error('Data: say where the labelled data is (a folder, an .npz or generated:shapes?…)');
+    const settings: TickTockSettings = { ...this.settings, ...Object.fromEntries(own) };
+    const teacher = this.teacher.value.trim();
+    if (teacher && !settings.teacherWeight) throw new Error('Learn from teacher, %: a teacher needs a part of the loss above 0 %');
     return {
       data,
       output: this.output.value.trim(),
       budget: { [kind]: numberIn(this.amount.value, label) / divisor },
-      settings: { ...this.settings, ...Object.fromEntries(own) },
+      settings,
       keepTicks: this.keep.checked,
+      ...(teacher ? { teacher } : {}),
       ...(noise ? { noise } : {}),
     };
   }

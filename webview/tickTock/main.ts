@@ -16,6 +16,7 @@ type Request = 'stop' | 'pause' | 'resume' | 'discard' | 'applyToSource';
 class TickTockPage {
   private state: TickTockPageState | undefined;
   private status: TickTockStatus | undefined;
+  private output: string | undefined;
   private chosen: TickTockPoint | undefined;
   private readonly header = element('header', 'overview');
   private readonly notice = new Notice();
@@ -82,6 +83,7 @@ class TickTockPage {
     const isFirst = !this.state;
     this.state = state;
     const { run, whole } = state;
+    if (this.output !== run?.output) [this.output, this.chosen, this.status] = [run?.output, undefined, undefined];
     this.root.setAttribute('aria-busy', 'false');
     const cost = `${formatCount(whole.macs)} MACs · ${formatCount(whole.parameters)} parameters · ${whole.filters} prunable filters`;
     this.header.replaceChildren(titleBlock(`Tick-Tock: ${state.file}`, cost));

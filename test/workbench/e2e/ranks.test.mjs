@@ -134,7 +134,6 @@ describe('block-term ranks in the workbench', () => {
     const preview = page.locator('.refactor-preview, .bulk-edit-panel').first();
     await preview.waitFor({ timeout: 30_000 });
     await shotInColours('ranks-source-preview');
-    await preview.locator('.monaco-list-row', { hasText: 'classifier.py' }).locator('.edit-checkbox').first().click();
     await preview.getByRole('button', { name: 'Apply' }).click();
     await page.locator('.tabs-container .tab', { hasText: 'classifier.py' }).click();
     await page.keyboard.press('Control+s');

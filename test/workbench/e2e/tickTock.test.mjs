@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { root } from '../../../tools/install.mjs';
@@ -15,6 +15,17 @@ const SETTINGS = {
   finetuneEpochs: '1',
   finalEpochs: '0',
   batch: '64',
+};
+
+const FILE_SETTINGS = {
+  filtersPerTick: 0.1,
+  tickData: 0.3,
+  ticksPerTock: 2,
+  initialTock: false,
+  finetuneEpochs: 1,
+  finalEpochs: 0,
+  batch: 64,
+  teacherWeight: 0.5,
 };
 
 const inspect = (file) => scalpel('inspect', file);
@@ -39,9 +50,14 @@ describe('Tick-Tock in the workbench', () => {
     if (this.currentTest?.state === 'failed') await session.shot(`failed-tick-tock-${this.currentTest.title.replace(/\W+/g, '-')}`);
   });
 
+  async function choose(id, text) {
+    await tick.locator(`#${id}`).click();
+    await tick.locator(`#${id} vscode-option`, { hasText: text }).click();
+  }
+
   async function fill(settings, budget, output) {
-    await tick.locator('#schedule').click();
-    await tick.locator('#schedule vscode-option', { hasText: 'Quick look' }).click();
+    await choose('schedule', 'Quick look');
+    await choose('budget-kind', 'MACs kept');
     const first = tick.locator('#filtersPerTick input');
     await until(async () => (await first.inputValue()) === '5', 'the schedule is in the fields');
     for (const [key, value] of Object.entries(settings)) await tick.locator(`#${key} input`).fill(value);
@@ -114,6 +130,43 @@ describe('Tick-Tock in the workbench', () => {
     await page.locator('.tabs-container .tab', { hasText: 'Tick-Tock' }).click();
   });
 
+  it('takes a budget in milliseconds, settings of a file, noise and a teacher', async () => {
+    writeFileSync(at('short.json'), JSON.stringify(FILE_SETTINGS));
+    await tick.locator('.setup summary').click();
+    await tick.locator('#choose-settings').click();
+    const name = page.locator('.quick-input-widget input.input');
+    await until(async () => (await name.inputValue().catch(() => '')) !== '', 'the dialog shows a folder');
+    await name.fill(at('short.json'));
+    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'short.json' }).first().waitFor();
+    await page.keyboard.press('Enter');
+    await until(async () => /short\.json/.test(await tick.locator('.settings-source').innerText()), 'the file is named');
+    assert.equal(await tick.locator('#filtersPerTick input').inputValue(), '10');
+    assert.equal(await tick.locator('#teacherWeight input').inputValue(), '50');
+    await tick.locator('#teacher input').fill('shapes-resnet8.onnx');
+    await choose('noise', 'Gaussian');
+    await choose('budget-kind', 'Latency of one sample');
+    await tick.locator('#budget input').fill('0.0001');
+    await tick.locator('#output input').fill('fast.onnx');
+    await tick.locator('#start').click();
+    await until(async () => /takes \d+\.\d+ ms/.test(await tick.locator('.notice.error').innerText()), 'no network is as fast', 60_000);
+    await tick.locator('#budget input').fill('10000');
+    await tick.locator('#start').click();
+    await until(() => existsSync(at('fast.onnx.run.json')), 'the run is recorded', 30_000);
+    const { options } = JSON.parse(readFileSync(at('fast.onnx.run.json'), 'utf8'));
+    assert.equal(options.latency, 10_000);
+    assert.equal(options.noise.method, 'gaussian');
+    assert.equal(options.teacher, at('shapes-resnet8.onnx'));
+    assert.equal(options.config.teacherWeight, 0.5);
+    assert.equal(options.config.finetuneEpochs, 1);
+    await until(() => existsSync(at('fast.onnx')), 'the budget is met at once, and the network is tuned', 90_000);
+    await tick.locator('.now .figure', { hasText: 'Latency' }).waitFor();
+    await until(async () => (await tick.locator('#now-ticks').innerText()) === '0', 'no Tick was needed');
+    await tick.locator('.setup summary').click();
+    await tick.locator('#teacher input').fill('');
+    await choose('noise', 'None');
+    await tick.locator('.setup summary').click();
+  });
+
   it('goes on from its checkpoint after the window was loaded anew', async () => {
     await tick.locator('.setup summary').click();
     await fill({ ...SETTINGS, filtersPerTick: '4' }, '60', 'resumed.onnx');
@@ -140,6 +193,23 @@ describe('Tick-Tock in the workbench', () => {
     await row.click();
     tick = await session.opened('table.result');
     assert.ok((await tick.locator('.removed').count()) >= 2, 'the curves have the Ticks from before');
+  });
+
+  it('lists what earlier sessions finished, with its page', async () => {
+    const row = page.locator('.monaco-list-row', { hasText: 'Tick-Tock stopped.onnx' }).first();
+    assert.match(await row.innerText(), /\d+:\d+.* · stopped at \d+\.\d % of the MACs, \d+\.\d+ % correct/);
+    await row.click();
+    await until(async () => /The run was stopped/.test(await tick.locator('.card').innerText()), 'its result is shown', 60_000);
+    assert.ok((await tick.locator('.removed').count()) >= 4);
+    await tick.locator('#compare').click();
+    await tick.locator('table.comparison tbody tr').first().waitFor({ timeout: 30_000 });
+    await session.shot('tick-tock-history-dark');
+    await row.hover();
+    await row.locator('.action-label[aria-label^="Open Result"]').click();
+    await page.locator('.tabs-container .tab', { hasText: /^stopped.onnx/ }).waitFor({ timeout: 30_000 });
+    await row.hover();
+    await row.locator('.action-label[aria-label^="Remove from List"]').click();
+    await row.waitFor({ state: 'hidden' });
   });
 });
 
