@@ -2,6 +2,7 @@ import { SurgeryError } from '../graph/errors';
 import type { MemoryProgram, Operation } from './program';
 import type { MemoryPolicy } from '../contract/memory';
 import type { Schedule } from './schedule';
+import { placeOffline } from './offlinePlacement';
 import { BudgetTooSmall, PLACEMENTS, type Placement, VISIBLE_SPILL_SPEED, scheduleEverything, scheduleWithin } from './scheduler';
 import { verifySchedule } from './verifySchedule';
 
@@ -14,10 +15,18 @@ const PRECISION = 0.01;
 const SMALL_PINNED = 4096;
 /** Part of the budget that weights and state may take before it is tried to keep them in the spill. */
 const PINNED_SHARE = 1 / 8;
-/** What 'auto' falls back on, in this order, where mixing value by value does not fit. */
-const FALLBACKS: readonly MemoryPolicy[] = ['auto', 'offload', 'recompute'];
-/** Larger programs are scheduled in one way only, if that succeeds. */
+/** What 'auto' chooses from: mixing value by value does not always cost least, nor fit wherever the others do. */
+const SAVING: readonly MemoryPolicy[] = ['auto', 'offload', 'recompute'];
+/** Larger programs are scheduled in one way only for each policy, if that succeeds. */
 const MANY_OPERATIONS = 20_000;
+/** Up to this many operations places are chosen in the knowledge of the whole schedule, which takes quadratic time. */
+const FEW_OPERATIONS = 4_000;
+/** Bytes that a schedule without places may hold at once, as parts of the budget: what it leaves is for what lies fallow. */
+const FILLINGS = [1, 0.96, 0.9];
+/** Parts of a budget that are tried when the whole of it fails. */
+const SMALLER = [1, 0.98, 0.95, 0.9];
+/** Groups of weights and state of which it is tried to keep them in the pool after all. */
+const HOMECOMINGS = 24;
 
 /** Time that a schedule adds to an iteration, roughly. */
 export const extraSeconds = ({ trafficBytes, recomputeSeconds }: Schedule): number => trafficBytes / VISIBLE_SPILL_SPEED + recomputeSeconds;
@@ -55,58 +64,139 @@ export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budg
   }
 }
 
+/** A larger budget may fail where a smaller one holds, because other places were chosen. */
 function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
+  const shares = program.operations.length > FEW_OPERATIONS ? [1] : SMALLER;
   const failures: BudgetTooSmall[] = [];
-  for (const by of policy === 'auto' ? FALLBACKS : [policy]) {
-    const schedule = cheapestOf(program, waysToSchedule(program, by, budget), budget, failures);
-    if (schedule) return { ...schedule, policy };
-  }
-  const reached = ({ operation }: BudgetTooSmall): number => program.operations.indexOf(operation);
-  throw failures.reduce((a, b) => (reached(b) >= reached(a) ? b : a));
-}
-
-function cheapestOf(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
-  let best: Schedule | undefined;
-  for (const { by, placement, away } of ways) {
-    if (best && (extraSeconds(best) === 0 || program.operations.length > MANY_OPERATIONS)) break;
+  for (const share of shares)
     try {
-      const schedule = scheduleWithin(program, budget, by, placement, away);
-      if (!best || extraSeconds(schedule) < extraSeconds(best)) best = schedule;
+      return cheapestWithin(program, policy, Math.floor(share * budget));
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;
       failures.push(error);
     }
+  throw failures[0] as BudgetTooSmall;
+}
+
+function cheapestWithin(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
+  const failures: BudgetTooSmall[] = [];
+  const free = first(program, freely(program), budget, failures);
+  if (free) return { ...free, policy };
+  const found = (policy === 'auto' ? SAVING : [policy]).flatMap(
+    (by) => cheapestOf(program, waysToSave(program, by, budget), budget, failures) ?? [],
+  );
+  if (found.length === 0) throw furthest(program, failures);
+  const best = found.reduce((a, b) => (extraSeconds(b.schedule) < extraSeconds(a.schedule) ? b : a));
+  return { ...bringHome(program, best, budget), policy };
+}
+
+/** Keeps weights and state in the pool, largest first, where the budget has room for them and it saves time. */
+function bringHome(program: MemoryProgram, { way, schedule }: Found, budget: number): Schedule {
+  const bytesOf = (id: number): number => program.storages[id]?.bytes ?? 0;
+  const largest = [...(way.away ?? [])].sort((a, b) => bytesOf(b) - bytesOf(a));
+  if (program.operations.length > MANY_OPERATIONS) return schedule;
+  const group = Math.ceil(largest.length / HOMECOMINGS);
+  let [away, best] = [new Set(largest), schedule];
+  for (let at = 0; at < largest.length; at += group) {
+    const fewer = new Set([...away].filter((id) => !largest.slice(at, at + group).includes(id)));
+    const found = attempt(program, { ...way, away: fewer }, budget, []);
+    if (found && extraSeconds(found) < extraSeconds(best)) [away, best] = [fewer, found];
   }
   return best;
+}
+
+/** @throws BudgetTooSmall when no way to schedule fits */
+function expectToFit(program: MemoryProgram, policy: MemoryPolicy, budget: number): void {
+  const failures: BudgetTooSmall[] = [];
+  const policies = policy === 'auto' ? SAVING : [policy];
+  if (policies.some((by) => first(program, [...waysToSave(program, by, budget), ...freely(program)], budget, failures))) return;
+  throw furthest(program, failures);
+}
+
+function furthest(program: MemoryProgram, failures: readonly BudgetTooSmall[]): BudgetTooSmall {
+  const reached = ({ operation }: BudgetTooSmall): number => program.operations.indexOf(operation);
+  return failures.reduce((a, b) => (reached(b) >= reached(a) ? b : a));
+}
+
+interface Found {
+  readonly way: Way;
+  readonly schedule: Schedule;
+}
+
+function cheapestOf(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Found | undefined {
+  let best: Found | undefined;
+  for (const way of ways) {
+    const schedule = attempt(program, way, budget, failures);
+    if (schedule && (!best || extraSeconds(schedule) < extraSeconds(best.schedule))) best = { way, schedule };
+    if (best && program.operations.length > MANY_OPERATIONS) break;
+  }
+  return best;
+}
+
+function first(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
+  for (const way of ways) {
+    const schedule = attempt(program, way, budget, failures);
+    if (schedule) return schedule;
+  }
+  return undefined;
+}
+
+function attempt(program: MemoryProgram, way: Way, budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
+  const { by, placement, away, filling } = way;
+  try {
+    if (filling === undefined) return scheduleWithin(program, budget, by, placement, away);
+    const schedule = placeOffline(program, scheduleWithin(program, filling * budget, by, placement, away), budget);
+    if (schedule.poolBytes > budget) throw new BudgetTooSmall(program.operations[schedule.peakOperation] as Operation, budget);
+    return schedule;
+  } catch (error) {
+    if (!(error instanceof BudgetTooSmall)) throw error;
+    failures.push(error);
+    return undefined;
+  }
 }
 
 interface Way {
   readonly by: MemoryPolicy;
   readonly placement: Placement;
   readonly away?: ReadonlySet<number>;
+  /** Part of the budget that may be filled when places are chosen at the end. */
+  readonly filling?: number;
 }
 
-/** Without any saving first: it costs nothing where the budget has room for it. */
-function waysToSchedule(program: MemoryProgram, policy: MemoryPolicy, budget: number): Way[] {
-  const ways: Way[] = PLACEMENTS.map((placement) => ({ by: 'liveness', placement }));
-  if (policy === 'liveness') return ways;
-  for (const away of awayChoices(program, policy, budget)) ways.push(...PLACEMENTS.map((placement) => ({ by: policy, placement, away })));
-  return ways;
+/** Without any saving: it costs nothing where the budget has room for it. */
+const freely = (program: MemoryProgram): Way[] => waysToPlace(program, { by: 'liveness' });
+
+function waysToPlace({ operations }: MemoryProgram, way: Pick<Way, 'by' | 'away'>): Way[] {
+  const fillings = way.by === 'liveness' ? FILLINGS.slice(0, 1) : FILLINGS;
+  const offline = operations.length > FEW_OPERATIONS ? [] : fillings.map((filling) => ({ ...way, placement: LATER, filling }));
+  return [...offline, ...PLACEMENTS.map((placement) => ({ ...way, placement }))];
+}
+
+const LATER: Placement = { fit: 'later', apart: false };
+
+function waysToSave(program: MemoryProgram, policy: MemoryPolicy, budget: number): Way[] {
+  if (policy === 'liveness') return [];
+  return awayChoices(program, policy, budget).flatMap((away) => waysToPlace(program, { by: policy, away }));
 }
 
 /** Sets of weights and state that may lie in the spill between iterations, none first where the budget has room for them. */
-function awayChoices({ storages, keepsPinned }: MemoryProgram, policy: MemoryPolicy, budget: number): readonly ReadonlySet<number>[] {
+function awayChoices(
+  { storages, operations, keepsPinned }: MemoryProgram,
+  policy: MemoryPolicy,
+  budget: number,
+): readonly ReadonlySet<number>[] {
   const none = new Set<number>();
   const pinned = storages.reduce((sum, storage) => sum + (storage.pinned ? storage.bytes : 0), 0);
-  if (keepsPinned || (policy !== 'offload' && policy !== 'auto') || pinned < PINNED_SHARE * budget) return [none];
+  const few = operations.length <= FEW_OPERATIONS;
+  if (keepsPinned || (policy !== 'offload' && policy !== 'auto') || (!few && pinned < PINNED_SHARE * budget)) return [none];
   const all = new Set(storages.flatMap((storage, id) => (storage.pinned && storage.bytes > SMALL_PINNED ? [id] : [])));
-  return pinned > budget / 2 ? [all] : [none, all];
+  return !few && pinned > budget / 2 ? [all] : [none, all];
 }
 
 /** A pool in which nothing has to leave: the most that is live at once, and what lies fallow between. */
 export function leastPool(program: MemoryProgram): number {
   const { peakBytes } = scheduleWithin(program, UNLIMITED, 'liveness');
-  return bisect(peakBytes, 2 * peakBytes, (budget) => void cheapest(program, 'liveness', budget)).bytes;
+  return bisect(peakBytes, 2 * peakBytes, (budget) => expectToFit(program, 'liveness', budget)).bytes;
 }
 
 export interface Floor {
@@ -124,22 +214,20 @@ export function memoryFloor(program: MemoryProgram, policy: MemoryPolicy): Floor
       (n: number, id) => n + (id === undefined ? 0 : (program.storages[id]?.bytes ?? 0)),
       0,
     );
-  const { bytes, limit } = bisect(
-    Math.max(...program.operations.map(need)),
-    leastPool(program),
-    (budget) => void cheapest(program, policy, budget),
+  const { bytes, limit } = bisect(Math.max(...program.operations.map(need)), leastPool(program), (budget) =>
+    expectToFit(program, policy, budget),
   );
   const at = limit ?? program.operations[0];
   return { bytes, layer: at?.layer ?? '', operation: at?.name ?? '' };
 }
 
-function bisect(from: number, to: number, attempt: (budget: number) => void): { bytes: number; limit: Operation | undefined } {
+function bisect(from: number, to: number, check: (budget: number) => void): { bytes: number; limit: Operation | undefined } {
   let [low, high] = [from, to];
   let limit: Operation | undefined;
   while (high - low > PRECISION * high) {
     const middle = Math.floor((low + high) / 2);
     try {
-      attempt(middle);
+      check(middle);
       high = middle;
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;

@@ -130,3 +130,41 @@ export class Pool {
     if (!joinsBefore && !joinsAfter) this.#empty.splice(low, 0, segment);
   }
 }
+
+/** A pool that counts blocks and gives no places. */
+export class Tally {
+  readonly #allocated = new Map<number, number>();
+  #used = 0;
+  #peak = 0;
+
+  /** @param capacity bytes */
+  constructor(readonly capacity: number) {}
+
+  get usedBytes(): number {
+    return this.#used * BLOCK_BYTES;
+  }
+
+  get extentBytes(): number {
+    return this.#peak * BLOCK_BYTES;
+  }
+
+  /** 0, or undefined when fewer than `bytes` are left. */
+  allocate(id: number, bytes: number): number | undefined {
+    const blocks = Math.max(1, blocksOf(bytes));
+    if ((this.#used + blocks) * BLOCK_BYTES > this.capacity) return undefined;
+    this.#allocated.set(id, blocks);
+    this.#used += blocks;
+    this.#peak = Math.max(this.#peak, this.#used);
+    return 0;
+  }
+
+  rename(from: number, to: number): void {
+    this.#allocated.set(to, this.#allocated.get(from) as number);
+    this.#allocated.delete(from);
+  }
+
+  free(id: number): void {
+    this.#used -= this.#allocated.get(id) as number;
+    this.#allocated.delete(id);
+  }
+}

@@ -1,5 +1,6 @@
 import { SurgeryError } from '../graph/errors';
-import { BLOCK_BYTES, type Fit, Pool, blocksOf } from './pool';
+import { EvictionQueue } from './evictionQueue';
+import { BLOCK_BYTES, type Fit, Pool, Tally, blocksOf } from './pool';
 import { type MemoryProgram, type Operation, type Storage, usesOf } from './program';
 import type { MemoryPolicy } from '../contract/memory';
 import type { Schedule, Step } from './schedule';
@@ -17,6 +18,9 @@ const TRANSFER_SECONDS = 20e-6;
 
 /** Below this a storage is not worth a transfer. */
 const SMALL_BYTES = 16 * 1024;
+
+/** Storages of this size are kept as long as what could be made again from them. */
+const TINY_BYTES = 4096;
 
 /** The budget does not hold this operation, whatever leaves. */
 export class BudgetTooSmall extends SurgeryError {
@@ -62,7 +66,8 @@ const AT_HAND: Chain = { length: 0, seconds: 0 };
 
 /** Where a storage goes among the empty stretches that hold it. */
 export interface Placement {
-  readonly fit: Fit;
+  /** With 'later' only bytes are counted, and offsets mean nothing until `placeOffline`. */
+  readonly fit: Fit | 'later';
   /** Storages of short life lie at the far end, so that they do not split the room of the others. */
   readonly apart: boolean;
 }
@@ -75,15 +80,18 @@ export const PLACEMENTS = [
 ] as const satisfies readonly Placement[];
 
 class Scheduler {
-  private readonly pool: Pool;
+  private readonly pool: Pool | Tally;
   private spillEnd = 0;
-  private readonly uses: readonly (readonly number[])[];
+  private readonly uses: readonly number[][];
   private readonly nextUse: Int32Array;
   private readonly makerOf: Int32Array;
   /** Operation after which a pinned storage no longer holds what it held at the start. */
   private readonly changedBy: Float64Array;
   /** What is in the pool and may leave it. */
   private readonly resident = new Set<number>();
+  private readonly evictable = new EvictionQueue((id) => this.storage(id).bytes < SMALL_BYTES);
+  /** Storages that are kept for their operation's sake longer than any operation reads them, by the last operation that may need them. */
+  private readonly keptUntil = new Map<number, number[]>();
   private readonly locked = new Map<number, number>();
   /** Position in the spill of what has a valid copy there. */
   private readonly stored = new Map<number, number>();
@@ -110,8 +118,9 @@ class Scheduler {
     away: ReadonlySet<number>,
   ) {
     const { storages, operations } = program;
-    this.pool = new Pool(budget, placement.fit);
-    this.uses = policy === 'liveness' || policy === 'offload' ? usesOf(program) : usesWithRecomputation(program);
+    this.pool = placement.fit === 'later' ? new Tally(budget) : new Pool(budget, placement.fit);
+    this.uses = usesOf(program);
+    if (policy === 'recompute' || policy === 'auto') this.keepForRecomputation();
     this.nextUse = new Int32Array(storages.length);
     this.touchedAt = new Int32Array(storages.length).fill(-1);
     this.makerOf = new Int32Array(storages.length).fill(-1);
@@ -134,7 +143,10 @@ class Scheduler {
     storages.forEach((storage, id) => {
       if (storage.pinned && !this.homes.has(id)) this.place(id);
     });
-    for (const id of inputs) this.place(id);
+    for (const id of inputs) {
+      this.place(id);
+      this.noteNext(id, 0);
+    }
     for (this.now = 0; this.now < operations.length; this.now++) this.execute(operations[this.now] as Operation);
     this.now = operations.length;
     for (const id of this.program.outputs) {
@@ -142,8 +154,9 @@ class Scheduler {
       this.awaitFetch(id);
       this.lock(id);
     }
+    const outputs = new Set(this.program.outputs);
     for (const id of [...this.resident]) {
-      if (this.program.outputs.includes(id)) continue;
+      if (outputs.has(id)) continue;
       if (this.homes.has(id) && !this.stored.has(id)) this.store(id);
       this.release(id);
     }
@@ -172,8 +185,35 @@ class Scheduler {
     for (const id of made) this.makePlace(id);
     this.runWith(operation, { kind: 'run', operation: this.now });
     [...reads, ...made].forEach((id) => this.unlock(id));
-    for (const id of new Set([...reads, ...writes])) if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
+    for (const id of new Set([...reads, ...writes, ...(this.keptUntil.get(this.now) ?? [])]))
+      if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
     this.prefetch();
+  }
+
+  /** Tiny storages have one more use: where the last large result that can be made again from them is needed last. */
+  private keepForRecomputation(): void {
+    const { storages, operations } = this.program;
+    const bytesOf = (id: number): number => storages[id]?.bytes ?? 0;
+    for (const { recomputable, reads, writes, ignored } of operations) {
+      const [made] = writes;
+      const last = made === undefined ? undefined : this.uses[made]?.at(-1);
+      if (!recomputable || made === undefined || bytesOf(made) < SMALL_BYTES || last === undefined || !Number.isFinite(last)) continue;
+      for (const read of reads) {
+        if (storages[read]?.pinned || bytesOf(read) > TINY_BYTES || ignored.includes(read)) continue;
+        if ((this.uses[read]?.at(-1) ?? Infinity) >= last) continue;
+        this.uses[read]?.push(last);
+        this.keptUntil.set(last, [...(this.keptUntil.get(last) ?? []), read]);
+      }
+    }
+  }
+
+  private enter(id: number, from = this.now): void {
+    this.resident.add(id);
+    this.noteNext(id, from);
+  }
+
+  private noteNext(id: number, from: number): void {
+    this.evictable.note(id, this.upcoming(id, from) ?? (this.homes.has(id) ? Infinity : -1));
   }
 
   private runWith({ reads, writes, workspace }: Operation, step: Step): void {
@@ -206,7 +246,8 @@ class Scheduler {
     this.steps.push({ kind: 'replace', from, to });
     this.pool.rename(from, to);
     this.resident.delete(from);
-    this.resident.add(to);
+    this.evictable.forget(from);
+    this.enter(to);
     this.stored.delete(from);
     return to;
   }
@@ -272,7 +313,7 @@ class Scheduler {
       }
       this.makeRoom();
     }
-    if (!fixed) this.resident.add(id);
+    if (!fixed) this.enter(id);
     if (this.pool.usedBytes > this.peak.bytes) this.peak = { bytes: this.pool.usedBytes, operation: Math.max(0, this.now) };
   }
 
@@ -290,20 +331,13 @@ class Scheduler {
   }
 
   /** Of what may leave, the storage that is needed last; small ones only when nothing else is left. */
-  private victim(smallest = SMALL_BYTES): Victim | undefined {
-    let best: Victim | undefined;
-    let furthest = this.now;
-    for (const id of this.resident) {
-      const { bytes } = this.storage(id);
-      if (bytes < smallest || this.locked.has(id) || this.fetching.has(id)) continue;
-      const next = this.upcoming(id, this.now) ?? (this.homes.has(id) ? Infinity : -1);
-      if (next <= furthest) continue;
+  private victim(): Victim | undefined {
+    return this.evictable.furthest(this.now, (id, next) => {
+      if (this.locked.has(id) || this.fetching.has(id)) return undefined;
       const chain = this.stored.has(id) ? undefined : this.droppable(id, next);
-      if (!chain && !this.stored.has(id) && this.policy === 'recompute') continue;
-      best = { id, chain };
-      furthest = next;
-    }
-    return best ?? (smallest > 0 ? this.victim(0) : undefined);
+      if (!chain && !this.stored.has(id) && this.policy === 'recompute') return undefined;
+      return { id, chain };
+    });
   }
 
   /** How a storage is made again at its next use, when the policy lets that take the place of a transfer. */
@@ -361,16 +395,16 @@ class Scheduler {
         const offset = this.pool.allocate(id, this.storage(id).bytes, this.placement.apart ? 'high' : 'low');
         if (offset === undefined) return;
         this.steps.push({ kind: 'allocate', storage: id, offset });
-        this.resident.add(id);
+        this.enter(id, this.now + 1);
         this.beginFetch(id);
         if (this.pool.usedBytes > this.peak.bytes) this.peak = { bytes: this.pool.usedBytes, operation: this.now };
       }
   }
 
   private freeIfDone(id: number, from = this.now + 1): void {
-    if (this.isFixed(id) || this.locked.has(id) || this.upcoming(id, from) !== undefined) return;
+    if (this.isFixed(id) || this.locked.has(id)) return;
     const home = this.homes.has(id);
-    if (home && !this.stored.has(id)) return;
+    if (this.upcoming(id, from) !== undefined || (home && !this.stored.has(id))) return this.noteNext(id, from);
     this.release(id);
     if (!home) this.stored.delete(id);
   }
@@ -380,6 +414,7 @@ class Scheduler {
     this.steps.push({ kind: 'free', storage: id });
     this.pool.free(id);
     this.resident.delete(id);
+    this.evictable.forget(id);
   }
 
   /** First use at or after an operation. */
@@ -410,26 +445,6 @@ class Scheduler {
     const first = this.inserted.get(-1) ?? [];
     return [...first, ...this.steps.flatMap((step, at) => [step, ...(this.inserted.get(at) ?? [])])];
   }
-}
-
-/** Storages of this size are kept as long as what could be made again from them. */
-const TINY_BYTES = 4096;
-
-/** `usesOf`, with one more use of tiny storages: where the last large result that can be made again from them is needed last. */
-function usesWithRecomputation(program: MemoryProgram): number[][] {
-  const { storages, operations } = program;
-  const uses = usesOf(program);
-  const bytesOf = (id: number): number => storages[id]?.bytes ?? 0;
-  for (const { recomputable, reads, writes, ignored } of operations) {
-    const [made] = writes;
-    const last = made === undefined ? undefined : uses[made]?.at(-1);
-    if (!recomputable || made === undefined || bytesOf(made) < SMALL_BYTES || last === undefined || !Number.isFinite(last)) continue;
-    for (const read of reads) {
-      if (storages[read]?.pinned || bytesOf(read) > TINY_BYTES || ignored.includes(read)) continue;
-      if ((uses[read]?.at(-1) ?? Infinity) < last) uses[read]?.push(last);
-    }
-  }
-  return uses;
 }
 
 /** Baseline: every storage has a place of its own and nothing is freed. */

@@ -2,7 +2,7 @@ import type { MemoryPolicy } from '../../engine/contract/memory';
 import { leastPool, memoryFloor, planMemory } from '../../engine/memory/plan';
 import type { MemoryProgram } from '../../engine/memory/program';
 
-/** The floor; for the automatic policy, which may only move there, the least of some budgets at which it also repeats. */
+/** The floor; for the automatic policy the least of some budgets at which it moves values and computes some again, if there is one. */
 export function tightBudget(program: MemoryProgram, policy: MemoryPolicy): number {
   const floor = memoryFloor(program, policy).bytes;
   if (policy !== 'auto') return floor;
@@ -12,5 +12,5 @@ export function tightBudget(program: MemoryProgram, policy: MemoryPolicy): numbe
     const { trafficBytes, recomputations } = planMemory(program, policy, budget);
     if (trafficBytes > 0 && recomputations > 0) return budget;
   }
-  throw new Error('There is no budget at which values are moved and computed again');
+  return floor;
 }
