@@ -3,7 +3,9 @@ import type { MemoryProgram, Operation } from './program';
 import type { MemoryPolicy } from '../contract/memory';
 import type { Schedule } from './schedule';
 import { placeOffline } from './offlinePlacement';
-import { BudgetTooSmall, PLACEMENTS, type Placement, VISIBLE_SPILL_SPEED, scheduleEverything, scheduleWithin } from './scheduler';
+import { BudgetTooSmall, PLACEMENTS, type Placement, scheduleEverything, scheduleWithin } from './scheduler';
+import { VISIBLE_SPILL_SPEED } from './spillCost';
+import { EvictionPlan } from './evictionPlan';
 import { verifySchedule } from './verifySchedule';
 
 /** More than any network here needs: a pool that is never full. */
@@ -23,6 +25,10 @@ const MANY_OPERATIONS = 20_000;
 const FEW_OPERATIONS = 4_000;
 /** Bytes that a schedule without places may hold at once, as parts of the budget: what it leaves is for what lies fallow. */
 const FILLINGS = [1, 0.96, 0.9];
+/** Ways to plan what leaves; without a plan it is what is needed last. */
+const REACHES = [undefined, 0.5, 1];
+/** Up to this many operations it is planned what leaves. */
+const PLANNED_OPERATIONS = 1_500;
 /** Parts of a budget that are tried when the whole of it fails. */
 const SMALLER = [1, 0.98, 0.95, 0.9];
 /** Groups of weights and state of which it is tried to keep them in the pool after all. */
@@ -109,7 +115,8 @@ function bringHome(program: MemoryProgram, { way, schedule }: Found, budget: num
 function expectToFit(program: MemoryProgram, policy: MemoryPolicy, budget: number): void {
   const failures: BudgetTooSmall[] = [];
   const policies = policy === 'auto' ? SAVING : [policy];
-  if (policies.some((by) => first(program, [...waysToSave(program, by, budget), ...freely(program)], budget, failures))) return;
+  const likely = (by: MemoryPolicy): Way[] => waysToSave(program, by, budget).filter(({ reach }) => reach !== 1);
+  if (policies.some((by) => first(program, [...likely(by), ...freely(program)], budget, failures))) return;
   throw furthest(program, failures);
 }
 
@@ -142,10 +149,11 @@ function first(program: MemoryProgram, ways: readonly Way[], budget: number, fai
 }
 
 function attempt(program: MemoryProgram, way: Way, budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
-  const { by, placement, away, filling } = way;
+  const { by, placement, away, filling, reach } = way;
   try {
     if (filling === undefined) return scheduleWithin(program, budget, by, placement, away);
-    const schedule = placeOffline(program, scheduleWithin(program, filling * budget, by, placement, away), budget);
+    const plan = reach === undefined ? undefined : new EvictionPlan(program, filling * budget, by, away ?? new Set(), reach);
+    const schedule = placeOffline(program, scheduleWithin(program, filling * budget, by, placement, away, plan), budget);
     if (schedule.poolBytes > budget) throw new BudgetTooSmall(program.operations[schedule.peakOperation] as Operation, budget);
     return schedule;
   } catch (error) {
@@ -161,6 +169,8 @@ interface Way {
   readonly away?: ReadonlySet<number>;
   /** Part of the budget that may be filled when places are chosen at the end. */
   readonly filling?: number;
+  /** Plans then what leaves, with this weight for gaps that serve many operations. */
+  readonly reach?: number;
 }
 
 /** Without any saving: it costs nothing where the budget has room for it. */
@@ -168,7 +178,10 @@ const freely = (program: MemoryProgram): Way[] => waysToPlace(program, { by: 'li
 
 function waysToPlace({ operations }: MemoryProgram, way: Pick<Way, 'by' | 'away'>): Way[] {
   const fillings = way.by === 'liveness' ? FILLINGS.slice(0, 1) : FILLINGS;
-  const offline = operations.length > FEW_OPERATIONS ? [] : fillings.map((filling) => ({ ...way, placement: LATER, filling }));
+  const reaches = way.by === 'liveness' || operations.length > PLANNED_OPERATIONS ? [undefined] : REACHES;
+  const later = { ...way, placement: LATER };
+  const offline =
+    operations.length > FEW_OPERATIONS ? [] : fillings.flatMap((filling) => reaches.map((reach) => ({ ...later, filling, reach })));
   return [...offline, ...PLACEMENTS.map((placement) => ({ ...way, placement }))];
 }
 

@@ -3,18 +3,14 @@ import { EvictionQueue } from './evictionQueue';
 import { BLOCK_BYTES, type Fit, Pool, Tally, blocksOf } from './pool';
 import { type MemoryProgram, type Operation, type Storage, usesOf } from './program';
 import type { MemoryPolicy } from '../contract/memory';
+import type { EvictionPlan } from './evictionPlan';
 import type { Schedule, Step } from './schedule';
+import { transferSeconds } from './spillCost';
 
 /** Operations looked ahead for what should come back from the spill. */
 const LOOK_AHEAD = 24;
 /** Longest chain that is computed again for one value: a chain through every residual sum would be made again at once. */
 const LONGEST_CHAIN = 4;
-
-/** Bytes a second of the spill, of which most is hidden behind computing. */
-export const VISIBLE_SPILL_SPEED = 2e9;
-
-/** What a transfer costs, however small. */
-const TRANSFER_SECONDS = 20e-6;
 
 /** Below this a storage is not worth a transfer. */
 const SMALL_BYTES = 16 * 1024;
@@ -38,6 +34,7 @@ export class BudgetTooSmall extends SurgeryError {
  * computed again for less, else it goes to the spill. The copy begins right after the last use, long before the room is needed.
  *
  * @param away pinned storages that lie in the spill between iterations instead of in the pool
+ * @param plan what leaves first, before that rule applies
  * @throws BudgetTooSmall naming the operation
  */
 export function scheduleWithin(
@@ -46,8 +43,9 @@ export function scheduleWithin(
   policy: MemoryPolicy,
   placement: Placement = PLACEMENTS[0],
   away: ReadonlySet<number> = new Set(),
+  plan?: EvictionPlan,
 ): Schedule {
-  return new Scheduler(program, budget, policy, placement, away).run();
+  return new Scheduler(program, budget, policy, placement, away, plan).run();
 }
 
 interface Victim {
@@ -100,6 +98,9 @@ class Scheduler {
   /** How what was dropped is made again. */
   private readonly dropped = new Map<number, Chain>();
   private readonly fetching = new Set<number>();
+  private readonly leavingAfter: ReadonlyMap<number, readonly number[]>;
+  /** What may leave by the plan, in the order of its last uses. */
+  private readonly leaving = new Set<number>();
   private readonly steps: Step[] = [];
   /** Steps to insert behind a step: copies to the spill that begin earlier than was known. */
   private readonly inserted = new Map<number, Step[]>();
@@ -116,8 +117,10 @@ class Scheduler {
     private readonly policy: MemoryPolicy,
     private readonly placement: Placement,
     away: ReadonlySet<number>,
+    private readonly plan: EvictionPlan | undefined,
   ) {
     const { storages, operations } = program;
+    this.leavingAfter = plan?.leavingAfter() ?? new Map<number, number[]>();
     this.pool = placement.fit === 'later' ? new Tally(budget) : new Pool(budget, placement.fit);
     this.uses = usesOf(program);
     if (policy === 'recompute' || policy === 'auto') this.keepForRecomputation();
@@ -147,6 +150,7 @@ class Scheduler {
       this.place(id);
       this.noteNext(id, 0);
     }
+    this.markLeaving(-1);
     for (this.now = 0; this.now < operations.length; this.now++) this.execute(operations[this.now] as Operation);
     this.now = operations.length;
     for (const id of this.program.outputs) {
@@ -187,7 +191,12 @@ class Scheduler {
     [...reads, ...made].forEach((id) => this.unlock(id));
     for (const id of new Set([...reads, ...writes, ...(this.keptUntil.get(this.now) ?? [])]))
       if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
+    this.markLeaving(this.now);
     this.prefetch();
+  }
+
+  private markLeaving(after: number): void {
+    for (const id of this.leavingAfter.get(after) ?? []) if (this.resident.has(id)) this.leaving.add(id);
   }
 
   /** Tiny storages have one more use: where the last large result that can be made again from them is needed last. */
@@ -318,7 +327,7 @@ class Scheduler {
   }
 
   private makeRoom(): void {
-    const victim = this.policy === 'liveness' ? undefined : this.victim();
+    const victim = this.policy === 'liveness' ? undefined : (this.planned() ?? this.victim());
     if (victim === undefined)
       throw new BudgetTooSmall(
         this.program.operations[Math.min(Math.max(0, this.now), this.program.operations.length - 1)] as Operation,
@@ -330,21 +339,31 @@ class Scheduler {
     this.release(id);
   }
 
+  private planned(): Victim | undefined {
+    for (const id of this.leaving) {
+      const victim = this.locked.has(id) || this.fetching.has(id) ? undefined : this.asVictim(id, this.upcoming(id, this.now) ?? Infinity);
+      if (victim) return victim;
+    }
+    return undefined;
+  }
+
+  private asVictim(id: number, next: number): Victim | undefined {
+    const chain = this.stored.has(id) ? undefined : this.droppable(id, next);
+    return chain || this.stored.has(id) || this.policy !== 'recompute' ? { id, chain } : undefined;
+  }
+
   /** Of what may leave, the storage that is needed last; small ones only when nothing else is left. */
   private victim(): Victim | undefined {
-    return this.evictable.furthest(this.now, (id, next) => {
-      if (this.locked.has(id) || this.fetching.has(id)) return undefined;
-      const chain = this.stored.has(id) ? undefined : this.droppable(id, next);
-      if (!chain && !this.stored.has(id) && this.policy === 'recompute') return undefined;
-      return { id, chain };
-    });
+    return this.evictable.furthest(this.now, (id, next) =>
+      this.locked.has(id) || this.fetching.has(id) ? undefined : this.asVictim(id, next),
+    );
   }
 
   /** How a storage is made again at its next use, when the policy lets that take the place of a transfer. */
   private droppable(id: number, next: number): Chain | undefined {
     if (this.policy === 'offload' || !Number.isFinite(next)) return undefined;
     const chain = this.chainOf(id, next, 0);
-    const transfer = this.policy === 'recompute' ? Infinity : 2 * (this.storage(id).bytes / VISIBLE_SPILL_SPEED + TRANSFER_SECONDS);
+    const transfer = this.policy === 'recompute' ? Infinity : 2 * transferSeconds(this.storage(id).bytes);
     return chain && chain.length <= LONGEST_CHAIN && chain.seconds < transfer ? chain : undefined;
   }
 
@@ -392,6 +411,7 @@ class Scheduler {
     for (let at = this.now + 1; at < Math.min(operations.length, this.now + LOOK_AHEAD); at++)
       for (const id of (operations[at] as Operation).reads) {
         if (this.resident.has(id) || !this.stored.has(id)) continue;
+        if (this.plan && !this.plan.reserve(id, this.now + 1, at)) continue;
         const offset = this.pool.allocate(id, this.storage(id).bytes, this.placement.apart ? 'high' : 'low');
         if (offset === undefined) return;
         this.steps.push({ kind: 'allocate', storage: id, offset });
@@ -415,6 +435,7 @@ class Scheduler {
     this.pool.free(id);
     this.resident.delete(id);
     this.evictable.forget(id);
+    this.leaving.delete(id);
   }
 
   /** First use at or after an operation. */
@@ -432,6 +453,7 @@ class Scheduler {
   }
 
   private lock(id: number): void {
+    this.leaving.delete(id);
     this.locked.set(id, (this.locked.get(id) ?? 0) + 1);
   }
 

@@ -1,6 +1,6 @@
 import { BLOCK_BYTES, blocksOf } from '../../engine/memory/pool';
 import type { MemoryProgram, Operation, Storage } from '../../engine/memory/program';
-import { VISIBLE_SPILL_SPEED } from '../../engine/memory/scheduler';
+import { VISIBLE_SPILL_SPEED } from '../../engine/memory/spillCost';
 import { IntegerProgram, type Solution, type Term } from './integerProgram';
 
 /** Seconds of the planner's cost model in the objective's unit. */

@@ -29,12 +29,12 @@ describe('memory: schedules', () => {
         if (policy === 'recompute') assert.equal(schedule.trafficBytes, 0);
         assert.throws(() => planMemory(program, policy, 1024), BudgetTooSmall);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
   it('of the automatic policy fit wherever those of the others do, and are never dearer', () => {
-    for (let seed = 0; seed < 20; seed++) {
+    for (let seed = 0; seed < 10; seed++) {
       const program = randomProgram(seed);
       for (const policy of ['offload', 'recompute'] as const) {
         const floor = memoryFloor(program, policy).bytes;

@@ -55,7 +55,7 @@ if (existsSync(SOFTWARE_DEVICE))
         assert.ok(Math.abs(held - planned) < 0.02 * planned, `${held} bytes held, ${planned} planned`);
       }
       const [liveness, auto] = outcome.budgeted as [Budgeted, Budgeted];
-      assert.ok(auto.held < liveness.held && auto.moved > 0 && auto.recomputations > 0);
+      assert.ok(auto.held < liveness.held && auto.moved + auto.recomputations > 0);
     });
 
     it('trains an LSTM, by a memory plan too', () => {
