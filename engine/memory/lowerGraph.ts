@@ -51,11 +51,14 @@ export interface LowerOptions {
   readonly bytesOf?: (type: Tensor['type'], count: number) => number;
   /** Whether the executor owns the memory: an output may take the place of an input that ends with it, and weights may leave. True by default. */
   readonly inPlace?: boolean;
+  /** As measured on this machine; a rough one otherwise. */
+  readonly macsPerSecond?: number;
 }
 
 /** @throws SurgeryError 'shape-mismatch' when a value's shape is not static */
-export function lowerGraph(graph: Graph, { carry = new Map(), bytesOf = byteSize, inPlace = true }: LowerOptions = {}): LoweredGraph {
-  return new Lowering(graph, carry, bytesOf, inPlace).run();
+export function lowerGraph(graph: Graph, options: LowerOptions = {}): LoweredGraph {
+  const { carry = new Map<string, string>(), bytesOf = byteSize, inPlace = true, macsPerSecond = MACS_PER_SECOND } = options;
+  return new Lowering(graph, carry, bytesOf, inPlace, macsPerSecond).run();
 }
 
 class Lowering {
@@ -74,6 +77,7 @@ class Lowering {
     private readonly carry: ReadonlyMap<string, string>,
     private readonly bytesOf: (type: Tensor['type'], count: number) => number,
     private readonly inPlace: boolean,
+    private readonly macsPerSecond: number,
   ) {
     const { types, problems } = inferShapes(graph);
     if (problems[0]) throw new SurgeryError('operator-unsupported', problems[0].reason);
@@ -200,7 +204,7 @@ class Lowering {
       overwritable: this.overwritable(node),
       ignored: node.op === 'BatchNormalization' && intOf(node, 'training_mode', 0) === 1 ? this.readStorages(node.inputs.slice(3)) : [],
       recomputable: phase === 'forward' && macs <= CHEAP_MACS * written && pure,
-      seconds: macs / MACS_PER_SECOND + bytes / BYTES_PER_SECOND + CALL_SECONDS,
+      seconds: macs / this.macsPerSecond + bytes / BYTES_PER_SECOND + CALL_SECONDS,
     };
   }
 

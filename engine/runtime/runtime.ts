@@ -89,6 +89,8 @@ export interface BlockedKernels {
 export interface KernelCosts {
   readonly formulations: readonly CostEntry[];
   readonly channels: ChannelCosts;
+  /** Multiply-accumulates a second of the best convolution on one thread; about what a whole step reaches on all of them. */
+  readonly macsPerSecond?: number;
 }
 
 /** A way to execute graphs on a device (DESIGN section 3). */

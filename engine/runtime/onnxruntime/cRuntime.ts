@@ -42,7 +42,7 @@ export class CRuntime implements Runtime {
     const { memory } = options;
     const onGpu = options.device === 'webgpu';
     if (memory && onGpu) return ScheduledGpuProgram.create(this.#environment, graph, { ...options, memory });
-    if (memory) return ScheduledProgram.create(this.#environment, graph, { ...options, memory });
+    if (memory) return ScheduledProgram.create(this.#environment, graph, { ...options, memory, ...this.#speed() });
     const bytes = encodeOnnx(onGpu ? inWebGpuForms(graph) : graph);
     const { carry } = options;
     const session = await this.#session(bytes, { ...defaultsFor(graph), ...options }, graph.name, onGpu ? refusedByWebGpu(graph) : []);
@@ -63,6 +63,10 @@ export class CRuntime implements Runtime {
     if (device !== 'cpu' && device !== 'webgpu')
       throw new SurgeryError('option-invalid', `onnxruntime has no device ${device} here; use cpu or webgpu`);
     return Session.create(this.#environment, bytes, label, { ...options, onProcessor });
+  }
+
+  #speed(): Pick<KernelCosts, 'macsPerSecond'> {
+    return { macsPerSecond: this.kernelCosts()?.macsPerSecond };
   }
 
   kernelCosts(): KernelCosts | undefined {

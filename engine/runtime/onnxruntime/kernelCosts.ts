@@ -12,10 +12,10 @@ export const kernelCostsFile = (): string => file.path;
 export const readKernelCosts = (version: string): KernelCosts | undefined => file.read(keyOf(version));
 
 /** Keeps what is there of other shapes. */
-export function addKernelCosts(version: string, { formulations, channels }: KernelCosts): KernelCosts {
+export function addKernelCosts(version: string, { formulations, ...speeds }: KernelCosts): KernelCosts {
   const measured = new Set(formulations.map(identity));
   const before = readKernelCosts(version)?.formulations.filter((entry) => !measured.has(identity(entry))) ?? [];
-  const all = { formulations: [...before, ...formulations], channels };
+  const all = { formulations: [...before, ...formulations], ...speeds };
   file.write(keyOf(version), all);
   return all;
 }

@@ -195,6 +195,10 @@ export async function measureChannels(runtime: Runtime, { signal }: Pick<Measure
   }
 }
 
+/** Of the fastest count of channels. */
+export const macsPerSecondOf = (costs: ChannelCosts): number =>
+  Math.max(...costs.map(({ channels, ms }) => (2 * 9 * SWEEP.batch * SWEEP.size ** 2 * channels ** 2) / (ms / 1000)));
+
 function pairOfConvolutions(channels: number): Graph {
   const builder = new GraphBuilder(`${channels} channels`);
   let x = builder.input('x', [SWEEP.batch, channels, SWEEP.size, SWEEP.size]);

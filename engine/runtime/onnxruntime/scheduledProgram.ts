@@ -79,10 +79,10 @@ export class ScheduledProgram implements Program, Resident {
   static async create(
     environment: Environment,
     graph: Graph,
-    options: CompileOptions & { memory: MemoryOptions },
+    options: CompileOptions & { memory: MemoryOptions; readonly macsPerSecond?: number },
   ): Promise<ScheduledProgram> {
-    const { memory, carry = new Map<string, string>() } = options;
-    const lowered = lowerGraph(graph, { carry });
+    const { memory, carry = new Map<string, string>(), macsPerSecond } = options;
+    const lowered = lowerGraph(graph, { carry, macsPerSecond });
     const { steps, homes, ...schedule } = planOrExplain(lowered.program, memory.policy ?? 'auto', memory.budget);
     const sessions = new OperatorSessions(environment, graph, lowered.places, options);
     let spill: SpillFile | undefined;

@@ -7,7 +7,7 @@ import { type ConvShape, type CostEntry, CostTable } from '../../ops/costTable';
 import { inferShapes } from '../../ops/inferShapes';
 import { resolveWindow, windowAttributes } from '../../ops/shapeHelpers';
 import { addKernelCosts, kernelCostsFile } from '../../runtime/onnxruntime/kernelCosts';
-import { measureChannels, measureFormulations } from '../../runtime/onnxruntime/measureKernels';
+import { macsPerSecondOf, measureChannels, measureFormulations } from '../../runtime/onnxruntime/measureKernels';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { processorRuntime } from './runtime';
@@ -49,7 +49,7 @@ export async function calibrateKernels({ path, batch }: CalibrateOptions, contex
   const formulations = await measureFormulations(runtime, block, shapes, { signal: context.signal, progress });
   const channels = await measureChannels(runtime, context);
   progress(shapes.length + 1);
-  addKernelCosts(runtime.name, { formulations, channels });
+  addKernelCosts(runtime.name, { formulations, channels, macsPerSecond: macsPerSecondOf(channels) });
   return {
     runtime: runtime.name,
     file: kernelCostsFile(),

@@ -6,7 +6,7 @@ import type { SurgeryPlan } from '../../contract/plan';
 import type { Graph } from '../../graph/graph';
 import { lowerGraph } from '../../memory/lowerGraph';
 import type { MemoryProgram } from '../../memory/program';
-import { blockSize } from '../../runtime/layout';
+import { blockSize, measuredCosts } from '../../runtime/layout';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
@@ -37,7 +37,7 @@ export async function graphOf(file: string, plan?: SurgeryPlan): Promise<Graph> 
 export async function programOf(graph: Graph, options: ProgramOptions): Promise<MemoryProgram> {
   const block = await blockSize(runtime(), options.layout);
   const { batch, optimiser, momentum } = options;
-  const key = JSON.stringify([batch, optimiser, momentum, block]);
+  const key = JSON.stringify([batch, optimiser, momentum, block, runtime().kernelCosts?.()]);
   const known = programs.get(graph)?.get(key);
   if (known) return known;
   const program = trainingProgram(graph, options, block);
@@ -47,8 +47,10 @@ export async function programOf(graph: Graph, options: ProgramOptions): Promise<
 
 export function trainingProgram(graph: Graph, { batch, optimiser = 'sgd', momentum = 0.9 }: ProgramOptions, block: number): MemoryProgram {
   const rule = optimiser === 'sgd' ? { kind: optimiser, momentum, weightDecay: 5e-4 } : { kind: optimiser, weightDecay: 5e-4 };
-  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule, block });
-  return lowerGraph(training.graph, { carry: carriedValues(training) }).program;
+  const costs = measuredCosts(runtime());
+  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule, block, costs });
+  const { macsPerSecond } = runtime().kernelCosts?.() ?? {};
+  return lowerGraph(training.graph, { carry: carriedValues(training), macsPerSecond }).program;
 }
 
 /** Lets other requests in between two plans, and ends when the job is cancelled. */

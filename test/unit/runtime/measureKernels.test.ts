@@ -3,7 +3,7 @@ import { buildTrainingGraph } from '../../../engine/autodiff/trainingGraph';
 import { createModel } from '../../../engine/architectures/createModel';
 import { CostTable, OnlyFormulation } from '../../../engine/ops/costTable';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
-import { measureFormulations } from '../../../engine/runtime/onnxruntime/measureKernels';
+import { macsPerSecondOf, measureFormulations } from '../../../engine/runtime/onnxruntime/measureKernels';
 import { convolutionsOf } from '../../../engine/server/operations/calibrateKernels';
 
 describe('measuring formulations', () => {
@@ -24,6 +24,16 @@ describe('measuring formulations', () => {
       entries.map((entry) => entry.usual in entry.times),
       entries.map(() => true),
     );
+  });
+
+  it('tells the rate of the fastest count of channels', () => {
+    const [batch, size] = [8, 16];
+    const macs = (channels: number): number => 2 * 9 * batch * size ** 2 * channels ** 2;
+    const rate = macsPerSecondOf([
+      { channels: 8, ms: 1 },
+      { channels: 16, ms: 2 },
+    ]);
+    assert.equal(rate, macs(16) / 0.002);
   });
 
   it('finds the convolutions of a network once each', () => {
