@@ -11,6 +11,8 @@ export interface Block {
 /** Weight of the proximal term: keeps the normal equations solvable when blocks become alike, without moving the solution. */
 const PROXIMAL = 1e-7;
 const CORE_STEPS = 60;
+/** Of the cores, relative to the right sides of their equations. */
+const ACCURACY = 1e-13;
 
 /**
  * One sweep of joint alternating least squares over all blocks of sum_n [[G_n; A_n1 .. A_nd]] (De Lathauwer and Nion 2008,
@@ -74,7 +76,7 @@ function normalMatrix(blocks: readonly Block[], unfolded: readonly Dense[], mode
   blocks.forEach((a, n) => {
     let column = 0;
     blocks.forEach((b) => {
-      const turned = unfoldAlong(overlap(a, b, b.core, mode), mode);
+      const turned = unfoldAlong(overlap(crossProducts(a, b), b.core, mode), mode);
       const part = multiply(unfolded[n] as Dense, transpose(turned));
       for (let i = 0; i < part.rows; i++)
         for (let j = 0; j < part.cols; j++) result.set(row + i, column + j, part.data[i * part.cols + j] as number);
@@ -85,13 +87,13 @@ function normalMatrix(blocks: readonly Block[], unfolded: readonly Dense[], mode
   return Matrix.add(result, result.transpose()).mul(0.5);
 }
 
+/** B_m^T A_m for every mode; nothing for a block with itself, whose factors are orthonormal. */
+const crossProducts = (a: Block, b: Block): Dense[] =>
+  a === b ? [] : a.factors.map((factor, m) => multiply(transpose(b.factors[m] as Dense), factor));
+
 /** core x_m (A_m^T B_m) for every mode but one: what a core of block b looks like in the factors of block a. */
-function overlap(a: Block, b: Block, core: Folded, except = -1): Folded {
-  return core.dims.reduce((t, _, m) => {
-    if (m === except || a === b) return t;
-    return alongMode(t, m, multiply(transpose(b.factors[m] as Dense), a.factors[m] as Dense));
-  }, core);
-}
+const overlap = (cross: readonly Dense[], core: Folded, except = -1): Folded =>
+  cross.reduce((t, product, m) => (m === except ? t : alongMode(t, m, product)), core);
 
 /** All cores from their joint normal equations; the factors are orthonormal, so that these are well scaled. */
 async function updateCores(
@@ -103,10 +105,11 @@ async function updateCores(
   const target: Float64Array[] = [];
   for (const block of blocks) target.push(Float64Array.from((await projected(products, tensor, block.factors)).data));
   const dims = blocks.map(({ core }) => core.dims);
+  const cross = blocks.map((a) => blocks.map((b) => crossProducts(a, b)));
   const apply = (x: readonly Float64Array[]): Float64Array[] =>
-    blocks.map((a) =>
-      blocks.reduce<Float64Array>((sum, b, m) => {
-        const { data } = overlap(a, b, { dims: dims[m] as number[], data: x[m] as Float64Array });
+    blocks.map((a, n) =>
+      blocks.reduce<Float64Array>((sum, _, m) => {
+        const { data } = overlap(cross[n]?.[m] ?? [], { dims: dims[m] as number[], data: x[m] as Float64Array });
         return addInto(sum, data, 1);
       }, new Float64Array(a.core.data.length)),
     );
@@ -129,7 +132,7 @@ function conjugateGradients(
   const x = start;
   const r = apply(x).map((y, n) => addInto(Float64Array.from(target[n] as Float64Array), y, -1));
   const p = r.map((v) => v.slice());
-  const goal = 1e-30 * inner(target, target);
+  const goal = ACCURACY ** 2 * inner(target, target);
   let rr = inner(r, r);
   for (let step = 0; step < CORE_STEPS && rr > goal; step++) {
     const q = apply(p);

@@ -27,7 +27,10 @@ export interface BlockTermFit {
 }
 
 const SCREENING_SWEEPS = 10;
+/** Gain of so many sweeps, relative to the tensor's energy, below which a small tensor's fit ends. */
 const STALLED = 1e-9;
+/** The same for a large tensor, relative to what is left: ten sweeps more make the error less than a ten-thousandth smaller. */
+const LARGE_STALLED = 2e-4;
 const EXACT = 1e-11;
 /** Below this error the tensor is a sum of such blocks, and more sweeps go on to find it. */
 const NEARLY_EXACT = 1e-3;
@@ -105,7 +108,8 @@ async function fitCompressed(
   if (count === 1) return [tuckerBlock(tensor, ranks, 8)];
   // Two modes make a matrix, where taking one block after the other gives the truncated singular value decomposition.
   if (tensor.dims.length === 2) return deflate(tensor, ranks, count, 0);
-  const { starts = tensor.data.length < SMALL ? 32 : 4, sweeps = 150 } = options;
+  const isSmall = tensor.data.length < SMALL;
+  const { starts = isSmall ? 32 : 2, sweeps = 150 } = options;
   const total = (starts + 1) * SCREENING_SWEEPS + sweeps;
   let best: { blocks: Block[]; residual: number } | undefined;
   for (let start = 0; start <= starts; start++) {
@@ -123,7 +127,8 @@ async function fitCompressed(
     options.onProgress?.(total - sweeps + Math.min(done, sweeps), total, `Error ${Math.sqrt(best.residual / squared).toFixed(4)}`);
     const exact = explicitResidual(tensor, best.blocks) / Math.sqrt(squared);
     const gained = before - best.residual;
-    const stalled = gained < STALLED * squared && (exact > NEARLY_EXACT || gained < NEARLY_EXACT * before);
+    const least = isSmall || exact < NEARLY_EXACT ? STALLED * squared : LARGE_STALLED * before;
+    const stalled = gained < least && (exact > NEARLY_EXACT || gained < NEARLY_EXACT * before);
     if (exact < EXACT || (exact > 1e-8 && stalled)) break;
     if (exact < NEARLY_EXACT) most = NEARLY_EXACT_SWEEPS * sweeps;
   }

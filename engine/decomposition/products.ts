@@ -98,6 +98,14 @@ export class Products {
 
 function alongSmall(data: Reals, before: number, after: number, { rows, cols, data: u }: Dense): Float64Array {
   const result = new Float64Array(before * cols * after);
+  if (after === 1) {
+    for (let p = 0; p < before; p++)
+      for (let i = 0; i < rows; i++) {
+        const factor = data[p * rows + i] as number;
+        for (let r = 0; r < cols; r++) (result[p * cols + r] as number) += factor * (u[i * cols + r] as number);
+      }
+    return result;
+  }
   for (let p = 0; p < before; p++)
     for (let i = 0; i < rows; i++) {
       const from = (p * rows + i) * after;
