@@ -127,13 +127,16 @@ async function inOwnProcess<T>(args: readonly string[]): Promise<T | undefined> 
   return lines.at(-1) ? (JSON.parse(lines.at(-1) ?? '') as T) : undefined;
 }
 
-/** Milliseconds of tfjs for the whole batch, and how much of it was run. */
+/** Milliseconds of tfjs for the whole batch and how much of it was run, or why it was not. */
 async function tfjsColumn(name: string, backend: TfjsBackend): Promise<string> {
-  const result = await inOwnProcess<{ ms: number; samples: number } | null>(['--tfjs-case', backend, name]);
-  if (!result) return '-';
+  const result = await inOwnProcess<{ ms: number; samples: number } | { refused: string }>(['--tfjs-case', backend, name]);
+  if (!result) return 'failed';
+  if ('refused' in result) return result.refused;
   const part = result.samples < parseCase(name).batch ? ` (from ${result.samples})` : '';
   return `${shown(result.ms)}${part}`;
 }
+
+const refusal = (message: string): string => (message.startsWith('Cannot find module') ? 'not installed' : (message.split('\n')[0] ?? ''));
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
@@ -152,11 +155,10 @@ async function main(): Promise<void> {
     return;
   }
   if (args.includes('--tfjs-case')) {
-    const result = await tfjsStep(parseCase(single), value('--tfjs-case') as TfjsBackend).catch((error: unknown) => {
-      console.error(`tfjs: ${(error as Error).message.split('\n')[0]}`);
-      return undefined;
-    });
-    console.log(JSON.stringify(result ?? null));
+    const result = await tfjsStep(parseCase(single), value('--tfjs-case') as TfjsBackend).catch((error: unknown) => ({
+      refused: refusal((error as Error).message),
+    }));
+    console.log(JSON.stringify(result ?? { refused: 'too slow' }));
     return;
   }
   const rest = args.filter((a) => !a.includes(':'));
@@ -175,7 +177,7 @@ async function main(): Promise<void> {
   console.log(formatTable([...HEAD, ...backends.map((b) => `tfjs ${b}`)], rows));
   if (backends.length > 0)
     console.log(
-      'tfjs: wall time of one step, scaled from the samples in brackets; - where one sample takes too long or the backend is not installed.',
+      'tfjs: wall time of one step, scaled from the samples in brackets; "too slow" where one sample takes minutes. Its backends for Node and for wasm are no dependencies of ours.',
     );
 }
 
