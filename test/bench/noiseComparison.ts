@@ -6,7 +6,7 @@
  * prints the table of what the file holds. With `--tick-tock 0.4` every network is trained without noise and then pruned by Tick-Tock to
  * this part of its MACs with the noise.
  */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -23,6 +23,7 @@ import { evaluateUnderAttack } from '../../engine/server/operations/robustness';
 import { tickTockModel } from '../../engine/server/operations/tickTock';
 import { runtime } from '../../engine/server/operations/runtime';
 import { train } from '../../engine/training/train';
+import { ResultsFile, spread } from './resultsFile';
 
 const METHODS: Readonly<Record<string, NoiseOptions | undefined>> = {
   none: undefined,
@@ -146,23 +147,6 @@ async function run(data: string, method: string, seed: number, folder: string): 
   };
 }
 
-const readResults = (): Result[] =>
-  existsSync(args.results)
-    ? readFileSync(args.results, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Result)
-    : [];
-
-const same = (a: Pick<Result, 'data' | 'network' | 'method' | 'seed'>, b: typeof a): boolean =>
-  a.data === b.data && a.network === b.network && a.method === b.method && a.seed === b.seed;
-
-function spread(values: readonly number[]): string {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const deviation = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / Math.max(1, values.length - 1));
-  return `${(100 * mean).toFixed(1)} ± ${values.length > 1 ? (100 * deviation).toFixed(1) : '?'}`;
-}
-
 function printTables(results: readonly Result[]): void {
   const cases = group(results, (r) => `${r.network} on ${r.data}, ${r.samples} samples, ${r.epochs} epochs`);
   for (const [title, rows] of cases) {
@@ -178,20 +162,18 @@ function printTables(results: readonly Result[]): void {
 }
 
 async function main(): Promise<void> {
+  const results = new ResultsFile<Result>(args.results);
   const folder = mkdtempSync(path.join(tmpdir(), 'noise-comparison-'));
   try {
     for (const seed of args.data ? list(args.seeds) : [])
       for (const method of args.methods.split(',')) {
         const key = { data: path.basename(args.data ?? ''), network: caseName, method, seed };
-        if (readResults().some((r) => same(r, key))) continue;
-        const result = await run(args.data ?? '', method, seed, folder);
-        appendFileSync(args.results, `${JSON.stringify(result)}\n`);
-        console.error(JSON.stringify(result));
+        await results.once(key, () => run(args.data ?? '', method, seed, folder));
       }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  printTables(readResults());
+  printTables(results.read());
 }
 
 main().catch((error: unknown) => {

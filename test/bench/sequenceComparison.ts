@@ -6,7 +6,6 @@
  * in and out (modes, such as 12.12.12.15). Every run and seed is a line of the results file and is not made twice, so that an
  * interrupted comparison goes on. Without `--data` it prints the tables of what the file holds.
  */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { group } from 'd3';
@@ -18,6 +17,7 @@ import { openData, trainingSource } from '../../engine/server/operations/data';
 import { runtime } from '../../engine/server/operations/runtime';
 import { parseSchedule } from '../../engine/training/schedule';
 import { train } from '../../engine/training/train';
+import { ResultsFile, spread } from './resultsFile';
 
 interface Result {
   readonly data: string;
@@ -110,20 +110,6 @@ async function measure(data: string, run: string, seed: number): Promise<Result>
   };
 }
 
-const readResults = (): Result[] =>
-  existsSync(args.results)
-    ? readFileSync(args.results, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Result)
-    : [];
-
-function spread(values: readonly number[]): string {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const deviation = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / Math.max(1, values.length - 1));
-  return `${(100 * mean).toFixed(1)} ± ${values.length > 1 ? (100 * deviation).toFixed(1) : '?'}`;
-}
-
 function printTables(results: readonly Result[]): void {
   for (const [title, rows] of group(results, (r) => `${r.data}, ${r.epochs} epochs, batch ${r.batch}`)) {
     console.log(`\n${title} (accuracy in %, mean ± deviation over seeds)\n`);
@@ -140,16 +126,13 @@ function printTables(results: readonly Result[]): void {
 }
 
 async function main(): Promise<void> {
+  const results = new ResultsFile<Result>(args.results);
   for (const seed of args.data ? list(args.seeds) : [])
     for (const run of runs) {
       const data = path.basename(args.data ?? '');
-      if (readResults().some((r) => r.data === data && r.run === run && r.seed === seed && r.epochs === epochs && r.batch === batch))
-        continue;
-      const result = await measure(args.data ?? '', run, seed);
-      appendFileSync(args.results, `${JSON.stringify(result)}\n`);
-      console.error(JSON.stringify(result));
+      await results.once({ data, run, seed, epochs, batch }, () => measure(args.data ?? '', run, seed));
     }
-  printTables(readResults());
+  printTables(results.read());
 }
 
 main().catch((error: unknown) => {
