@@ -2,7 +2,7 @@
  * ResNet-50 with ImageNet's shapes, batch 32, trained in a process that the kernel holds to 2 GiB: the network is created, the images are
  * drawn, and `scalpel train --memory-budget` does the rest.
  *
- *     npm run resnet50 [-- --limit 2048] [--budget 1100MiB] [--steps 3] [--batch 32]
+ *     npm run resnet50 [-- --limit 2048] [--budget 900MiB] [--steps 3] [--batch 32]
  *
  * The limit is that of a memory control group (Linux, version 1), page cache included. Without the right to make one, --no-limit tells
  * what the process took instead.
@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
   options: {
     limit: { type: 'string', default: '2048' },
     'no-limit': { type: 'boolean', default: false },
-    budget: { type: 'string', default: '1100MiB' },
+    budget: { type: 'string', default: '900MiB' },
     steps: { type: 'string', default: '3' },
     batch: { type: 'string', default: '32' },
     depth: { type: 'string', default: '50' },

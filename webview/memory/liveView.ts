@@ -7,8 +7,7 @@ import { StepTrace } from './stepTrace';
 
 /** Steps that are drawn at once. */
 const MOST_STEPS = 400;
-/** Colours of the running step and of the one before. */
-const [RUNNING, BEFORE] = [0, 4];
+const MIB = 2 ** 20;
 
 /** A training within planned memory while it runs: what its pool holds within the step, its spill and process, and how long its steps are. */
 export class LiveView {
@@ -31,11 +30,17 @@ export class LiveView {
     this.pool = new LineChart(pool, {
       label: 'Bytes in the pool over the time of the step that is running',
       xLabel: 'seconds into the step',
-      yLabel: 'in the pool',
+      yLabel: 'MiB in the pool',
       height: 168,
-      formatY: formatBytes,
+      isYFromZero: true,
     });
-    this.times = new LineChart(times, { label: 'Time of every training step', xLabel: 'step', yLabel: 'seconds a step', height: 168 });
+    this.times = new LineChart(times, {
+      label: 'Time of every training step',
+      xLabel: 'step',
+      yLabel: 'seconds a step',
+      height: 168,
+      isYFromZero: true,
+    });
   }
 
   show(step: LiveStep): void {
@@ -73,13 +78,17 @@ export class LiveView {
       const last = this.steps.at(-1);
       if (last) this.figures.replaceChildren(figures(ofStep(last), 'small'));
       this.pool.show([
-        ...(this.trace.previous.length > 0 ? [{ name: 'step before', points: this.trace.previous, colour: BEFORE }] : []),
-        { name: 'this step', points: this.trace.current, colour: RUNNING },
+        { name: 'this step', points: inMebibytes(this.trace.current), colour: 0 },
+        ...(this.trace.previous.length > 0
+          ? [{ name: 'step before', points: inMebibytes(this.trace.previous), colour: 0, isDashed: true }]
+          : []),
       ]);
       this.times.show([{ name: 'step', points: this.steps.map((s) => [s.step, s.memory.stepSeconds]) }]);
     });
   }
 }
+
+const inMebibytes = (points: readonly (readonly [number, number])[]): [number, number][] => points.map(([at, bytes]) => [at, bytes / MIB]);
 
 function ofStep({ memory }: LiveStep): Figure[] {
   const { poolBytes, plannedPeakBytes, peakBytes = plannedPeakBytes, spillBytes, trafficBytes, stepSeconds, processBytes } = memory;

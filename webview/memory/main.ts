@@ -40,11 +40,11 @@ class MemoryPage {
   private readonly batch = control('vscode-text-field', { id: 'batch', 'aria-label': 'Batch', size: '8' });
   private readonly optimiser = control('vscode-dropdown', { id: 'optimiser', 'aria-label': 'Optimiser' });
   private readonly budget = control('vscode-text-field', { id: 'budget', 'aria-label': 'Budget', placeholder: 'none', size: '12' });
-  private readonly largest = control('vscode-button', { id: 'largest-batch', appearance: 'secondary' }, 'Largest batch for this budget');
+  private readonly largest = control('vscode-button', { id: 'largest-batch', appearance: 'secondary' }, 'Largest batch');
   private readonly use = control('vscode-button', { id: 'use' }, 'Use when tuning');
   private readonly json = control('vscode-button', { id: 'export-json', appearance: 'secondary' }, 'JSON');
   private readonly trace = control('vscode-button', { id: 'export-trace', appearance: 'secondary' }, 'Chrome trace');
-  private readonly snapshot = control('vscode-button', { id: 'export-snapshot', appearance: 'secondary' }, 'PyTorch snapshot');
+  private readonly snapshot = control('vscode-button', { id: 'export-snapshot', appearance: 'secondary' }, 'PyTorch');
   private readonly key = element('div', 'key');
   private readonly live = new LiveView();
   private readonly details: StepDetails;
@@ -92,6 +92,8 @@ class MemoryPage {
     const fields = element('section', 'fields');
     for (const name of ['sgd', 'adam', 'adamw']) this.optimiser.append(control('vscode-option', { value: name }, name));
     const exports = element('div', 'buttons');
+    this.largest.title = 'The largest batch that this budget holds';
+    this.snapshot.title = 'A memory snapshot for pytorch.org/memory_viz';
     exports.append(this.json, this.trace, this.snapshot);
     fields.append(
       labelled('Batch', this.batch),

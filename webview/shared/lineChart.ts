@@ -31,6 +31,8 @@ export interface LineChartOptions {
   readonly isXLog?: boolean;
   /** Fixed ends of the y axis; the data's otherwise. */
   readonly yDomain?: readonly [number, number];
+  /** The y axis begins at zero, whatever the least value is. */
+  readonly isYFromZero?: boolean;
   readonly hasLegend?: boolean;
   /** Heading of the values at a place; its x value otherwise. */
   readonly titleOf?: (x: number) => string;
@@ -73,7 +75,8 @@ export class LineChart {
     const all = series.flatMap((s) => s.points);
     const frame = chartFrame(this.host, options.height ?? 220, options.label, { ...MARGIN, top: 22 });
     const [x0 = 0, x1 = 1] = extent([...all.map((p) => p[0]), ...this.bands.flatMap((b) => [b.from, b.to])]);
-    const [y0 = 0, y1 = 1] = options.yDomain ?? extent(all, (p) => p[1]);
+    const [least = 0, y1 = 1] = options.yDomain ?? extent(all, (p) => p[1]);
+    const y0 = options.isYFromZero ? 0 : least;
     const x = (options.isXLog ? scaleLog : scaleLinear)([x0, Math.max(x1, x0 + 1e-9)], [frame.left, frame.right]);
     const y = (options.isYLog ? scaleLog : scaleLinear)([y0, y1 > y0 ? y1 : y0 + Math.max(1e-9, Math.abs(y0))], [frame.bottom, frame.top]);
     if (!options.yDomain) y.nice();
