@@ -80,7 +80,7 @@ export class LiveView {
       this.pool.show([
         { name: 'this step', points: inMebibytes(this.trace.current), colour: 0 },
         ...(this.trace.previous.length > 0
-          ? [{ name: 'step before', points: inMebibytes(this.trace.previous), colour: 0, isDashed: true }]
+          ? [{ name: 'step before (dashed)', points: inMebibytes(this.trace.previous), colour: 0, isDashed: true }]
           : []),
       ]);
       this.times.show([{ name: 'step', points: this.steps.map((s) => [s.step, s.memory.stepSeconds]) }]);
