@@ -1,11 +1,13 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import { SurgeryError } from '../graph/errors';
 import type { Random } from '../graph/random';
-import { type Dense, type Folded, type Products, type Reals, alongMode, dense, multiply, transpose } from './products';
+import { type Dense, type Folded, type Products, type Reals, alongMode, dense, multiply, squaredNorm, transpose } from './products';
 
 /** Modes up to this size are decomposed exactly, through their Gram matrix; larger ones by subspace iteration. */
 const EXACT_UP_TO = 320;
 const POWER_ITERATIONS = 6;
+/** Energy that a sweep of higher-order orthogonal iteration has to gain, relative to what is left. */
+const STALLED = 1e-6;
 
 export interface Subspace {
   /** Orthonormal columns, leading first. */
@@ -128,12 +130,20 @@ export function tuckerBlock(
   start?: readonly Dense[],
 ): { core: Folded; factors: Dense[] } {
   const factors = start ? [...start] : tensor.dims.map((_, mode) => leadingOf(tensor, mode, ranks[mode] ?? 1));
-  for (let sweep = 0; sweep < sweeps; sweep++)
+  const energy = squaredNorm(tensor.data);
+  const coreOf = (): Folded => factors.reduce((t, factor, mode) => alongMode(t, mode, factor), tensor);
+  let core = coreOf();
+  for (let sweep = 0; sweep < sweeps; sweep++) {
     factors.forEach((_, mode) => {
       const others = factors.reduce((t, factor, m) => (m === mode ? t : alongMode(t, m, factor)), tensor);
       factors[mode] = leadingOf(others, mode, ranks[mode] ?? 1);
     });
-  return { core: factors.reduce((t, factor, mode) => alongMode(t, mode, factor), tensor), factors };
+    const before = squaredNorm(core.data);
+    core = coreOf();
+    const kept = squaredNorm(core.data);
+    if (kept - before <= STALLED * (energy - kept)) break;
+  }
+  return { core, factors };
 }
 
 function leadingOf(tensor: Folded, mode: number, rank: number): Dense {
