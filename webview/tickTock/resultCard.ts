@@ -32,6 +32,8 @@ export function resultCard({ before, after, maskedDifference, stopped }: TickToc
     ['Latency, median', latency(before), latency(after), formatPercent(after.latencyMs / before.latencyMs)],
   ];
   card.append(table(['', 'before', 'after', 'kept'], rows, 'result'));
+  if (after.reductionRealised !== undefined)
+    card.append(element('p', 'latency-note', `${formatPercent(after.reductionRealised)} of the reduction in MACs became time.`));
   if (after.latencyNote) card.append(element('p', 'latency-note', after.latencyNote));
   const check = `Pruned and masked network differ by ${maskedDifference.toExponential(1)} (relative) at most.`;
   card.append(element('p', 'checked', stopped ? `${check} The run was stopped: this network was not tuned further.` : check));
