@@ -86,7 +86,7 @@ function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number):
 
 function cheapestWithin(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
   const failures: BudgetTooSmall[] = [];
-  const free = first(program, freely(program), budget, failures);
+  const free = withoutSaving(program, budget, failures);
   if (free) return { ...free, policy };
   const found = (policy === 'auto' ? SAVING : [policy]).flatMap(
     (by) => cheapestOf(program, waysToSave(program, by, budget), budget, failures) ?? [],
@@ -116,7 +116,7 @@ function expectToFit(program: MemoryProgram, policy: MemoryPolicy, budget: numbe
   const failures: BudgetTooSmall[] = [];
   const policies = policy === 'auto' ? SAVING : [policy];
   const likely = (by: MemoryPolicy): Way[] => waysToSave(program, by, budget).filter(({ reach }) => reach !== 1);
-  if (policies.some((by) => first(program, [...likely(by), ...freely(program)], budget, failures))) return;
+  if (policies.some((by) => first(program, likely(by), budget, failures)) || withoutSaving(program, budget, failures)) return;
   throw furthest(program, failures);
 }
 
@@ -174,7 +174,10 @@ interface Way {
 }
 
 /** Without any saving: it costs nothing where the budget has room for it. */
-const freely = (program: MemoryProgram): Way[] => waysToPlace(program, { by: 'liveness' });
+function withoutSaving(program: MemoryProgram, budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
+  const counted = attempt(program, { by: 'liveness', placement: LATER }, budget, failures);
+  return counted && first(program, waysToPlace(program, { by: 'liveness' }), budget, failures);
+}
 
 function waysToPlace({ operations }: MemoryProgram, way: Pick<Way, 'by' | 'away'>): Way[] {
   const fillings = way.by === 'liveness' ? FILLINGS.slice(0, 1) : FILLINGS;

@@ -99,12 +99,12 @@ export class Pool {
   #find(blocks: number, from: 'low' | 'high'): number {
     if (this.fit === 'first')
       return from === 'low' ? this.#empty.findIndex((s) => s.blocks >= blocks) : this.#empty.findLastIndex((s) => s.blocks >= blocks);
-    let best = -1;
-    this.#empty.forEach((segment, i) => {
-      if (segment.blocks < blocks) return;
-      const smallest = this.#empty[best]?.blocks ?? Infinity;
-      if (segment.blocks < smallest || (segment.blocks === smallest && from === 'high')) best = i;
-    });
+    let [best, smallest] = [-1, Infinity];
+    for (let i = 0; i < this.#empty.length; i++) {
+      const size = (this.#empty[i] as Segment).blocks;
+      if (size >= blocks && (size < smallest || (size === smallest && from === 'high'))) [best, smallest] = [i, size];
+      if (smallest === blocks && from === 'low') break;
+    }
     return best;
   }
 

@@ -25,6 +25,7 @@ export function inferShapes(graph: Graph, overrides: ReadonlyMap<string, Shape> 
   for (const input of graph.inputs)
     if (!graph.initializers.has(input.name))
       result.types.set(input.name, { type: input.type, shape: overrides.get(input.name) ?? input.shape });
+  const outputs = new Map(graph.outputs.map((output) => [output.name, output]));
   for (const node of graph.nodes) {
     let inferred: ValueType[] = [];
     try {
@@ -35,7 +36,7 @@ export function inferShapes(graph: Graph, overrides: ReadonlyMap<string, Shape> 
     }
     node.outputs.forEach((name, i) => {
       if (!name) return;
-      const type = mergeTypes(inferred[i], graph.valueInfo.get(name) ?? graph.outputs.find((o) => o.name === name));
+      const type = mergeTypes(inferred[i], graph.valueInfo.get(name) ?? outputs.get(name));
       if (type) result.types.set(name, type);
     });
   }
