@@ -25,10 +25,14 @@ export async function until(check, what, timeout = 30_000) {
   }
 }
 
-/** Opens the workbench on a new workspace and waits until the extension is there. */
-export async function openSession(options = {}) {
+/**
+ * Opens the workbench on a new workspace and waits until the extension is there. `prepare` puts files into the folder of the workspace
+ * before the workbench lists them.
+ */
+export async function openSession({ prepare, ...options } = {}) {
   mkdirSync(shots, { recursive: true });
   const server = await startServer(options);
+  prepare?.(server.workspace);
   const browser = await openBrowser(process.env.CHROMIUM);
   const { page } = browser;
 

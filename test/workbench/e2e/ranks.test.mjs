@@ -33,10 +33,14 @@ describe('block-term ranks in the workbench', () => {
   const parameters = () => scalpel('inspect', file()).totals.parameters;
 
   before(async () => {
-    session = await openSession();
+    session = await openSession({
+      prepare(workspace) {
+        const model = path.join(workspace, MODEL);
+        scalpel('create', 'lstm', '--input', `8,${INPUTS}`, '--classes', '6', '--hidden', String(HIDDEN), '--seed', '1', '-o', model);
+        writeFileSync(path.join(workspace, 'classifier.py'), SOURCE);
+      },
+    });
     ({ page, server, command, opened, shot, shotInColours } = session);
-    scalpel('create', 'lstm', '--input', `8,${INPUTS}`, '--classes', '6', '--hidden', String(HIDDEN), '--seed', '1', '-o', file());
-    writeFileSync(path.join(server.workspace, 'classifier.py'), SOURCE);
   });
 
   after(() => session?.close());
@@ -116,7 +120,7 @@ describe('block-term ranks in the workbench', () => {
     await view.locator('#batch input').fill('2');
     await view.locator('#find').click();
     await view.locator('#cancel').click();
-    await until(async () => /^Cancelled/.test(await view.locator('.notice').innerText()), 'it is cancelled', 60_000);
+    await until(async () => /^Cancelled/.test(await view.locator('.detail .notice').innerText()), 'it is cancelled', 60_000);
   });
 
   /** The lens over the decomposed layer writes its class and constructor, after a preview. */
