@@ -9,6 +9,7 @@ import { parametersOf } from '../ops/parameters';
 import { classifierInputs } from './classifierInputs';
 import { TRAINING_OPSET, convertToTrainingOpset } from './convertOpset';
 import type { Encoding } from './encoding';
+import { freeBatch } from './freeBatch';
 import type { Distillation } from './loss';
 import { type AccumulationInputs, type Optimiser, type StateSlot, type StepInputs, emitAccumulation, emitUpdate } from './optimiser';
 import type { Perturbation, RandomInput } from './perturbation';
@@ -75,7 +76,8 @@ export interface TrainingGraph {
 
 /** Compiles a classifier into forward, softmax cross-entropy, backward and update (DESIGN section 2, "Training is compilation"). */
 export function buildTrainingGraph(network: Graph, options: TrainingGraphOptions): TrainingGraph {
-  const source = convertToTrainingOpset(network);
+  const converted = convertToTrainingOpset(network);
+  const source = freeBatch(converted, classifierInputs(converted).x, options.batch);
   const parameters = options.parameters ?? parametersOf(source);
   const plain = new GraphBuilder(`${network.name}/training`, TRAINING_OPSET, options.costs);
   const inputs = classifierInputs(source);
@@ -136,11 +138,6 @@ function addInput(builder: GraphBuilder, input: NamedValue, batch: number): stri
     throw new SurgeryError(
       'shape-mismatch',
       `Input ${input.name} has no fixed size along axis ${Math.max(unknown, 0)}; training needs one`,
-    );
-  if (dims[0] !== batch)
-    throw new SurgeryError(
-      'shape-mismatch',
-      `Input ${input.name} has a fixed batch of ${dims[0] ?? 0}; use that batch size or export the model with a dynamic batch`,
     );
   return builder.input(input.name, dims as number[], input.type);
 }

@@ -79,13 +79,6 @@ export function tensorTrainNetwork(
   return { sizes, tensors: [data, ...cores], output };
 }
 
-/** W = left [i, r] right [r, j]: the truncated singular value decomposition. */
-export function lowRankNetwork(inputs: number, outputs: number, rank: number, batch = 1): TensorNetwork {
-  const sizes = modeSizes([inputs], [outputs], batch).set('r', rank);
-  const { data, output } = dataAndOutput(1);
-  return { sizes, tensors: [data, { name: 'left', indices: ['i1', 'r'] }, { name: 'right', indices: ['r', 'j1'] }], output };
-}
-
 /** Parameters, N (sum I_k J_k R_k + prod R_k), and the compression of the matrix that is replaced. */
 export function blockTermCost(shape: BlockTermShape): { parameters: number; denseParameters: number; ratio: number } {
   const factors = shape.inputModes.reduce((n, size, k) => n + size * (shape.outputModes[k] ?? 1) * (shape.ranks[k] ?? 1), 0);

@@ -7,7 +7,7 @@ import type { Runtime } from '../runtime/runtime';
 import { fitLayer, padMatrix, shapeFor } from './decompose';
 import { emitNetwork } from './emitNetwork';
 import { foldMatrix } from './fold';
-import { type BlockTermShape, blockTermCost, lowRankNetwork, tensorTrainNetwork } from './layerForms';
+import { type BlockTermShape, blockTermCost, tensorTrainNetwork } from './layerForms';
 import { proposeModes } from './modes';
 import { type LayerAlone, layerAlone, macsAlone, projectedAlone, replacedAlone, timeAlone } from './layerAlone';
 import { fastestPath } from './productPlan';
@@ -95,8 +95,7 @@ export function budgetShapes(alone: LayerAlone, layer: ReplaceableLayer, targets
   const found = proposeShapes(layer, targets).filter((shape) => macsAlone(replacedAlone(alone, layer.name, shape)) <= most);
   if (layer.kind === 'convolution') return found;
   const lowRank = targets.flatMap((target) => {
-    const [inputModes, outputModes] = [[1, inputs], [outputs, 1]]; // prettier-ignore
-    const rank = Math.min(largestRank(inputModes, outputModes, 1, target * inputs * outputs), inputs, outputs);
+    const rank = Math.min(largestLowRank(layer, target), inputs, outputs);
     return rank > 0 ? [lowRankShape(layer, rank)] : [];
   });
   return [...found, ...lowRank];
@@ -109,6 +108,9 @@ const lowRankShape = ({ inputs, outputs }: ReplaceableLayer, rank: number): Bloc
   ranks: [rank, rank],
   blocks: 1,
 });
+
+const largestLowRank = ({ inputs, outputs }: ReplaceableLayer, target: number): number =>
+  largestRank([1, inputs], [outputs, 1], 1, target * inputs * outputs);
 
 /** Parameters of a shape as it is written into the model. */
 export function storedParameters(layer: ReplaceableLayer, shape: BlockTermShape): number {
@@ -232,11 +234,13 @@ async function compare(
   const spectrum = { values: energies.map(Math.sqrt), energy };
   if (layer.kind === 'convolution') return { spectrum, baselines: [] };
   const baselines: Omit<RankCandidate, 'pareto'>[] = [];
-  for (const rank of new Set(TARGETS.map((t) => Math.floor((t * inputs * outputs) / (inputs + outputs))))) {
+  for (const rank of new Set(TARGETS.map((target) => largestLowRank(layer, target)))) {
     if (rank < 1 || rank > energies.length) continue;
     const kept = energies.slice(0, rank).reduce((a, b) => a + b, 0);
     const error = Math.sqrt(Math.max(0, 1 - kept / energy));
-    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, parameters: parameterCount(lowRankNetwork(inputs, outputs, rank, 1)), ...(await survey.replaced(lowRankShape(layer, rank))) }); // prettier-ignore
+    const written = lowRankShape(layer, rank);
+    const cost = { parameters: storedParameters(layer, written), ...(await survey.replaced(written)) };
+    baselines.push({ form: 'svd', inputModes: [inputs], outputModes: [outputs], ranks: [rank], blocks: 1, error, ...cost });
   }
   const deepest = shapes.reduce<BlockTermShape | undefined>((a, b) => (!a || b.inputModes.length > a.inputModes.length ? b : a), undefined);
   if (!deepest) return { spectrum, baselines };

@@ -1,4 +1,5 @@
 import { logitsOf } from '../autodiff/loss';
+import { freeBatch } from '../autodiff/freeBatch';
 import { classifierInputs } from '../autodiff/classifierInputs';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, type NamedValue, copyGraph } from '../graph/graph';
@@ -22,13 +23,7 @@ export class Teacher {
     options: Pick<EvaluateOptions, 'threads' | 'lowMemory'> & { readonly batch: number },
   ): Promise<Teacher> {
     const inputs = classifierInputs(network);
-    const fixed = inputs.x.shape?.[0];
-    if (typeof fixed === 'number' && fixed !== options.batch)
-      throw new SurgeryError(
-        'option-invalid',
-        `The teacher has a fixed batch of ${fixed}; train with --batch ${fixed} or export it with a dynamic batch`,
-      );
-    const graph = copyGraph(network);
+    const graph = copyGraph(freeBatch(network, inputs.x, options.batch));
     const output = logitsOf(graph);
     graph.outputs = [{ name: output, type: 'float32' }];
     removeUnused(graph);

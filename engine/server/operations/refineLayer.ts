@@ -1,4 +1,5 @@
 import { classifierInputs } from '../../autodiff/classifierInputs';
+import { freeBatch } from '../../autodiff/freeBatch';
 import type { Calibration } from '../../decomposition/calibrate';
 import { MOST_BYTES, asSamples, calibrate, isolateLayer, withWeights } from '../../decomposition/calibrate';
 import { type Decomposed, replaceByBlocks } from '../../decomposition/decompose';
@@ -51,17 +52,18 @@ async function layerInputs(
 ): Promise<Tensor & { data: Float32Array }> {
   const value = layer.node.inputs[0] ?? '';
   const { x: input, lengths: ends } = classifierInputs(graph);
-  const probe = copyGraph(graph);
-  probe.outputs = value === input.name ? [...graph.outputs] : [{ name: value, type: 'float32' }];
+  const batch = Math.min(BATCH, samples);
+  const probe = copyGraph(freeBatch(graph, input, batch));
+  if (value !== input.name) probe.outputs = [{ name: value, type: 'float32' }];
   const program = await runtime().compile(probe, { threads });
   const parts: (Tensor & { data: Float32Array })[] = [];
   let [count, bytes] = [0, 0];
   try {
     const opened = await openData(data);
-    for await (const batch of scoringBatches(opened, data, Math.min(BATCH, samples), seed)) {
-      const x = reshapeTo(batch.x, input.shape?.length);
+    for await (const given of scoringBatches(opened, data, batch, seed)) {
+      const x = reshapeTo(given.x, input.shape?.length);
       const feeds = new Map([[input.name, x]]);
-      if (ends) feeds.set(ends.name, lengthsOf(ends, x, batch.lengths));
+      if (ends) feeds.set(ends.name, lengthsOf(ends, x, given.lengths));
       const found = value === input.name ? x : ((await program.run(feeds, { signal: context.signal })).get(value) as Tensor);
       parts.push(asSamples({ ...found, data: Float32Array.from(found.data as Float32Array) }, layer));
       count += parts.at(-1)?.dims[0] ?? 0;

@@ -44,6 +44,7 @@ describe('choices of ranks', () => {
     const choice = choiceOf(ranks, svd)!;
     const fitted = await fitChoice({ path: lstm, layer: 'lstm', choice });
     assert.ok(Math.abs(fitted.error - svd.error) < 1e-4, `${fitted.error} and ${svd.error}`);
+    assert.equal(fitted.parameters, svd.parameters);
     assert.equal(choiceOf(ranks, { ...svd, form: 'tensor-train' }), undefined);
   });
 
