@@ -147,12 +147,12 @@ export class Tooltip {
 }
 
 /** Names of the series with their colours. */
-export function legend(items: readonly { readonly name: string; readonly colour: string }[]): HTMLElement {
+export function legend(items: readonly { readonly name: string; readonly colour: string; readonly isDashed?: boolean }[]): HTMLElement {
   const list = element('ul', 'legend');
-  for (const { name, colour } of items) {
+  for (const { name, colour, isDashed } of items) {
     const item = element('li');
-    const swatch = element('span', 'swatch');
-    swatch.style.background = colour;
+    const swatch = element('span', isDashed ? 'swatch dashed' : 'swatch');
+    swatch.style.setProperty('--colour', colour);
     item.append(swatch, name);
     list.append(item);
   }

@@ -63,7 +63,7 @@ export class LineChart {
   show(series: readonly Series[], bands: readonly Band[] = []): void {
     this.series = series;
     this.bands = bands;
-    const shown = legend(series.map(({ name, colour }, i) => ({ name, colour: seriesColour(colour ?? i) })));
+    const shown = legend(series.map(({ name, colour, isDashed }, i) => ({ name, isDashed, colour: seriesColour(colour ?? i) })));
     this.key.replaceChildren(...shown.childNodes);
     this.key.hidden = this.options.hasLegend === false || series.length < 2;
     this.draw();
@@ -101,7 +101,9 @@ export class LineChart {
     }
     const count = Math.max(2, Math.floor((frame.right - frame.left) / 90));
     drawYAxis(frame, y, { ticks: thin(y.ticks(4), 6), format: formatY, label: options.yLabel });
-    drawXAxis(frame, x, { ticks: thin(x.ticks(count), count + 1), format: formatX, label: options.xLabel });
+    const isCounted = all.every(([at]) => Number.isInteger(at));
+    const ticks = x.ticks(count).filter((tick) => !isCounted || Number.isInteger(tick));
+    drawXAxis(frame, x, { ticks: thin(ticks, count + 1), format: formatX, label: options.xLabel });
     series.forEach(({ points, colour, isDashed, hasDots }, i) => {
       const stroke = seriesColour(colour ?? i);
       const path = line<readonly [number, number]>(
