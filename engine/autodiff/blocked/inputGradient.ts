@@ -113,15 +113,19 @@ function densePhases(context: GradientContext, conv: BlockedConv, g: string, tap
   const [rows, columns] = planePhases(conv);
   const [cb, kb, count] = [channels / groups / b, filters / groups / b, kernel[0] * kernel[1]];
   const size = rows.size * columns.size;
-  const picks = [0, 1, 2, 3].flatMap((phase) => phasePicks(rows, columns, phase, kernel[1], count));
-  const picked = transpose(context, pickTaps(context, taps, picks), [groups, cb * kb, 4, size * b * b], [0, 2, 1, 3]);
-  const weight = reshape(context, picked, [4 * channels, filters / groups, rows.size, columns.size]);
   const before = context.accumulated(0);
-  const phases = before === undefined ? undefined : phasesBehind(context, before);
+  const behind = before === undefined ? undefined : phasesBehind(context, before);
   const shape = [batch, 4 * channels, rows.positions, columns.positions];
-  const same = phases !== undefined && context.shape(phases).every((d, i) => d === shape[i]);
-  const sum = nchwc(context, 'Conv', same ? [g, weight, '', phases] : [g, weight], { ...windowOf(rows, columns), group: groups });
-  const full = interleave(context, conv, sum, [batch * groups, 2, 2, cb, rows.positions, columns.positions, b], [0, 3, 4, 1, 5, 2, 6]);
+  const same = behind !== undefined && context.shape(behind).join() === shape.join();
+  /** A kernel of one tap reaches the first phase only. */
+  const computed = count === 1 && groups === 1 && !same ? [0] : [0, 1, 2, 3];
+  const picks = computed.flatMap((phase) => phasePicks(rows, columns, phase, kernel[1], count));
+  const picked = transpose(context, pickTaps(context, taps, picks), [groups, cb * kb, computed.length, size * b * b], [0, 2, 1, 3]);
+  const weight = reshape(context, picked, [computed.length * channels, filters / groups, rows.size, columns.size]);
+  const sum = nchwc(context, 'Conv', same ? [g, weight, '', behind] : [g, weight], { ...windowOf(rows, columns), group: groups });
+  const empty = (4 - computed.length) * channels;
+  const phases = empty === 0 ? sum : concat(context, [sum, context.zeros([batch, empty, ...shape.slice(2)])], 1);
+  const full = interleave(context, conv, phases, [batch * groups, 2, 2, cb, rows.positions, columns.positions, b], [0, 3, 4, 1, 5, 2, 6]);
   return same ? { total: full } : full;
 }
 
@@ -167,5 +171,5 @@ function phasesBehind(context: GradientContext, value: string): string | undefin
     return node?.op === op ? node.inputs[0] : undefined;
   };
   const phases = back(back(back(value, 'Reshape'), 'Transpose'), 'Reshape');
-  return phases !== undefined && context.producer(phases)?.op === 'Conv' ? phases : undefined;
+  return phases !== undefined && ['Conv', 'Concat'].includes(context.producer(phases)?.op ?? '') ? phases : undefined;
 }

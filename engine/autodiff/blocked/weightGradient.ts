@@ -214,6 +214,17 @@ const mergedPointwise: WeightGradientForm = {
   },
 };
 
+/** 1x1 with stride 2: the same of the input at the positions that the outputs see, taken by a pool with windows of one element. */
+const stridedPointwise: WeightGradientForm = {
+  name: 'strided-pointwise',
+  applies: ({ stride, ...conv }) => stride === 2 && pointwise.applies({ ...conv, stride: 1 }),
+  emit(emitter, conv, x, g) {
+    const seen = nchwc(emitter, 'MaxPool', [x], { kernel_shape: [1, 1], strides: [2, 2] });
+    const dense: BlockedConv = { ...conv, input: conv.output, stride: 1 };
+    return builtInForm(dense).emit(emitter, dense, seen, g);
+  },
+};
+
 /** Depthwise: every channel of every sample correlates its input with its output gradient; blocked memory is a valid depthwise filter. */
 const depthwise: WeightGradientForm = {
   name: 'depthwise',
@@ -239,6 +250,7 @@ export const WEIGHT_GRADIENT_FORMS: readonly WeightGradientForm[] = [
   ...[tallImage, swapped(4), swapped(8), blockedSamples].map(withWholeBatch),
   pointwise,
   mergedPointwise,
+  stridedPointwise,
   depthwise,
 ];
 
@@ -279,6 +291,7 @@ function builtInForm(conv: BlockedConv): WeightGradientForm {
     sensible(depthwise) ??
     (mergingPays ? sensible(mergedPointwise) : undefined) ??
     sensible(pointwise) ??
+    sensible(stridedPointwise) ??
     (taps === 1 ? named('swapped-8') : undefined) ??
     (filters <= 32 ? sensible(named('tall-image')) : undefined) ??
     (stride === 1 && small ? sensible(named('blocked-samples')) : undefined) ??
