@@ -22,6 +22,7 @@ const node = {
 const builds = [
   build({ ...node, entryPoints: ['engine/cli/main.ts'], outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${moduleUrl}` } }),
   build({ ...node, entryPoints: ['engine/server/main.ts'], outfile: 'dist/engine.js' }),
+  build({ ...node, entryPoints: ['engine/datasets/decodeWorker.ts'], outfile: 'dist/decodeWorker.js' }),
 ];
 builds.push(build({ ...node, entryPoints: ['extension/extension.ts'], outfile: 'dist/extension.js' }));
 for (const page of readdirSync(path.join(root, 'webview')))

@@ -1,25 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { SurgeryError } from '../graph/errors';
-import { Random } from '../graph/random';
-import { type Tensor, elementCount } from '../graph/tensor';
+import { elementCount } from '../graph/tensor';
+import type { Tensor } from '../graph/tensor';
 import type { Split } from './dataset';
-import { Normaliser, type Placement, type Scaling } from './normaliser';
+import { DecodeWorkers, workersThatPay } from './decodeWorkers';
+import { Normaliser, type Scaling } from './normaliser';
+import { type OrderOptions, type PlacedSample, SampleOrder } from './sampleOrder';
 
-export interface Augmentation {
-  /** Zero padding on every side before an image of the old size is cut out at random; 4 for CIFAR. */
-  readonly crop?: number;
-  /** Mirror half of the images left to right. */
-  readonly flip?: boolean;
-}
-
-export interface BatchOptions extends Scaling {
-  readonly batch: number;
-  /** Order and augmentation depend on seed and epoch only; without it samples come in the order of the data. */
-  readonly shuffle?: { readonly seed: number; readonly epoch: number };
-  /** Images only; random by `shuffle`, which it needs. */
-  readonly augment?: Augmentation;
+export interface BatchOptions extends Scaling, OrderOptions {
   /** Leave out a last batch that is not full. */
   readonly dropLast?: boolean;
+  /** Threads that decode pictures; by default as many as pay, after the time that the first batch took. */
+  readonly workers?: number;
 }
 
 export interface Batch {
@@ -31,8 +22,8 @@ export interface Batch {
   readonly lengths?: Tensor;
 }
 
-/** Buffers that batches take turns in: one in use, one waiting, one being filled. */
-const RING = 3;
+/** Batches that are loaded while one is in use. */
+const AHEAD = { alone: 1, withWorkers: 2 };
 /** Loading gives way to other work after this many milliseconds. */
 const SLICE_MS = 8;
 
@@ -40,83 +31,110 @@ export const batchCount = (split: Split, batch: number, dropLast = false): numbe
   dropLast ? Math.floor(split.count / batch) : Math.ceil(split.count / batch);
 
 /**
- * The samples of a split in batches. The next batch is loaded, augmented and normalised on this thread while the caller awaits
- * the network's computation, which runs on the runtime's threads. Throws SurgeryError 'option-invalid' and what reading throws.
+ * The samples of a split in batches. The next ones are loaded, augmented and normalised while the caller awaits the network's computation: pictures by workers
+ * where that pays, all else on this thread, which the network's computation leaves free. Workers end with the iteration. Throws SurgeryError 'option-invalid' and what reading throws.
  */
 export async function* batches(split: Split, options: BatchOptions): AsyncGenerator<Batch, void, undefined> {
   const loader = new BatchLoader(split, options);
   const count = batchCount(split, options.batch, options.dropLast);
-  let pending = count > 0 ? loader.load(0) : undefined;
-  for (let i = 0; pending; i++) {
-    const ready = await pending;
-    pending = i + 1 < count ? afterTurn(() => loader.load(i + 1)) : undefined;
-    yield ready;
+  const coming: Promise<Batch>[] = [];
+  let asked = 0;
+  let isDone = false;
+  try {
+    loader.startWorkers(options.workers ?? workersThatPay(0));
+    while (asked < count || coming.length > 0) {
+      const started = performance.now();
+      const ready = await (coming.shift() ?? loader.load(asked++));
+      if (asked === 1) loader.startWorkers(options.workers ?? workersThatPay((count - 1) * (performance.now() - started)));
+      while (asked < count && coming.length < loader.ahead) coming.push(afterTurn(loader, asked++));
+      yield ready;
+    }
+    isDone = true;
+  } finally {
+    await loader.close(isDone);
   }
 }
 
 /** Starts once the caller has had its turn. A failure waits until the batch is asked for. */
-function afterTurn<T>(work: () => Promise<T>): Promise<T> {
-  const result = nextTurn().then(work);
+function afterTurn(loader: BatchLoader, index: number): Promise<Batch> {
+  const result = nextTurn().then(() => loader.load(index));
   result.catch(() => undefined);
   return result;
 }
 
+interface Slot {
+  readonly x: Float32Array;
+  readonly y: BigInt64Array;
+}
+
+/** Loads batches one after another into slots that they take turns in. */
 class BatchLoader {
   private readonly size: number;
-  private readonly order: Uint32Array | undefined;
-  private readonly random: Random | undefined;
+  private readonly order: SampleOrder;
   private readonly normaliser: Normaliser;
-  private readonly ring: { x: Float32Array; y: BigInt64Array }[];
+  private readonly slots: Slot[];
+  private workers: DecodeWorkers | undefined;
 
   constructor(
     private readonly split: Split,
     private readonly options: BatchOptions,
   ) {
-    const { batch, shuffle, augment } = options;
-    if (!Number.isInteger(batch) || batch < 1)
-      throw new SurgeryError('option-invalid', `A batch of ${batch} samples cannot be; give a whole number from 1`);
-    if (augment && split.layout !== 'CHW')
-      throw new SurgeryError(
-        'option-invalid',
-        `Random crop and flip are for images; samples of this data are ${split.layout} [${split.sampleShape.join(', ')}]`,
-      );
-    if (augment && !shuffle) throw new SurgeryError('option-invalid', 'Augmentation needs the seed and epoch of `shuffle`');
     this.size = elementCount(split.sampleShape);
-    this.order = shuffle && new Random(shuffle.seed, shuffle.epoch).permutation(split.count);
-    this.random = shuffle && new Random(shuffle.seed, shuffle.epoch, 1);
+    this.order = new SampleOrder(split, options);
     this.normaliser = new Normaliser(split, options);
-    const length = Math.min(batch, split.count);
-    this.ring = Array.from({ length: RING }, () => ({ x: new Float32Array(length * this.size), y: new BigInt64Array(length) }));
+    const length = Math.min(options.batch, split.count);
+    const bytes = 4 * length * this.size;
+    /** Beside those that are loaded one is in use and one was before. */
+    const slots = 2 + (split.encoded ? AHEAD.withWorkers : AHEAD.alone);
+    this.slots = Array.from({ length: slots }, () => ({
+      x: new Float32Array(split.encoded ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)),
+      y: new BigInt64Array(length),
+    }));
   }
 
+  get ahead(): number {
+    return this.workers ? AHEAD.withWorkers : AHEAD.alone;
+  }
+
+  startWorkers(count: number): void {
+    const { encoded } = this.split;
+    if (!encoded || count === 0 || this.workers) return;
+    const { layout, sampleShape, element } = this.split;
+    const { mean, std, raw } = this.options;
+    this.workers = new DecodeWorkers(count, encoded, {
+      form: { layout, sampleShape, element },
+      scaling: { mean, std, raw },
+      slots: this.slots.map(({ x }) => x.buffer as SharedArrayBuffer),
+    });
+  }
+
+  async close(isDone: boolean): Promise<void> {
+    await this.workers?.close(isDone);
+  }
+
+  /** Batches are to be asked for in order. */
   async load(index: number): Promise<Batch> {
-    const { x, y } = this.ring[index % RING] as { x: Float32Array; y: BigInt64Array };
-    const first = index * this.options.batch;
-    const count = Math.min(this.options.batch, this.split.count - first);
-    const lengths = this.split.lengths && new Int32Array(count);
+    const samples = this.order.next();
+    const slot = index % this.slots.length;
+    const { x, y } = this.slots[slot] as Slot;
+    const { labels, lengths, sampleShape } = this.split;
+    await (this.workers ? this.workers.load(slot, samples) : this.decode(samples, x));
+    samples.forEach(({ at }, i) => (y[i] = BigInt(labels[at] ?? 0)));
+    const count = samples.length;
+    return {
+      x: { type: 'float32', dims: [count, ...sampleShape], data: x.subarray(0, count * this.size) },
+      y: { type: 'int64', dims: [count], data: y.subarray(0, count) },
+      ...(lengths ? { lengths: { type: 'int32', dims: [count], data: Int32Array.from(samples, ({ at }) => lengths[at] ?? 0) } } : {}),
+    };
+  }
+
+  private async decode(samples: readonly PlacedSample[], x: Float32Array): Promise<void> {
     let started = performance.now();
-    for (let i = 0; i < count; i++) {
-      const at = this.order?.[first + i] ?? first + i;
-      this.normaliser.write(this.split.read(at), x, i * this.size, this.placement());
-      y[i] = BigInt(this.split.labels[at] ?? 0);
-      if (lengths) lengths[i] = this.split.lengths[at] ?? 0;
+    for (const [i, { at, placement }] of samples.entries()) {
+      this.normaliser.write(this.split.read(at), x, i * this.size, placement);
       if (performance.now() - started < SLICE_MS) continue;
       await nextTurn();
       started = performance.now();
     }
-    return {
-      x: { type: 'float32', dims: [count, ...this.split.sampleShape], data: x.subarray(0, count * this.size) },
-      y: { type: 'int64', dims: [count], data: y.subarray(0, count) },
-      ...(lengths ? { lengths: { type: 'int32', dims: [count], data: lengths } } : {}),
-    };
-  }
-
-  private placement(): Placement | undefined {
-    const { augment } = this.options;
-    const { random } = this;
-    if (!augment || !random) return undefined;
-    const crop = augment.crop ?? 0;
-    const shift = (): number => random.integer(2 * crop + 1) - crop;
-    return { dy: shift(), dx: shift(), flip: augment.flip === true && random.uniform() < 0.5 };
   }
 }

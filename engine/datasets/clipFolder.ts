@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Sequence, clipLength, clipNote, cutClips } from './clips';
-import { type Dataset, type OpenOptions, type Split, datasetOf } from './dataset';
-import { malformed } from './fileBytes';
-import { fitted, folders, imagesOf, readPicture, splitFolder } from './imageFolder';
+import { type Dataset, type EncodedSamples, type OpenOptions, type Split, datasetOf } from './dataset';
+import { folders, imagesOf, splitFolder } from './imageFolder';
+import { readPictures, sizeOfPicture } from './picture';
 import { holdOut } from './split';
 
 interface Recording extends Sequence {
@@ -33,8 +33,7 @@ export function openClipFolder(directory: string, options: OpenOptions): Dataset
     });
   const all = list(parent);
   const held = train && test ? list(join(directory, test)) : [];
-  const first = readPicture(all[0]?.files[0] ?? '');
-  const size = options.imageSize ?? ([first.height, first.width] as const);
+  const size = options.imageSize ?? sizeOfPicture(all[0]?.files[0] ?? '');
   const length = clipLength([...all, ...held], options);
   const notes = (clips: number, split: string): string[] => [
     'format: class folders of clips, a folder of images each',
@@ -77,26 +76,19 @@ function holdOutRecordings(all: readonly Recording[], options: OpenOptions): { t
 }
 
 function clipSplit(recordings: readonly Recording[], size: readonly [number, number], length: number, options: OpenOptions): Split {
-  const [height, width] = size;
   const clips = cutClips(recordings, length, options.stride);
-  const pixels = 3 * height * width;
+  const files = (i: number): string[] => {
+    const { frames = [], sequence = 0 } = clips[i] ?? {};
+    return frames.map((frame) => recordings[sequence]?.files[frame] ?? '');
+  };
+  const encoded: EncodedSamples = { files, size, exact: !options.imageSize };
   return {
     layout: 'TF',
-    sampleShape: [length, pixels],
+    sampleShape: [length, 3 * size[0] * size[1]],
     element: 'uint8',
     count: clips.length,
     labels: Int32Array.from(clips, (clip) => recordings[clip.sequence]?.label ?? 0),
-    read(i) {
-      const clip = clips[i];
-      const sample = new Uint8Array(length * pixels);
-      clip?.frames.forEach((frame, t) => {
-        const file = recordings[clip.sequence]?.files[frame] ?? '';
-        const picture = readPicture(file);
-        if (!options.imageSize && (picture.height !== height || picture.width !== width))
-          throw malformed(file, 0, `has ${picture.height} x ${picture.width} pixels, the first frame ${height} x ${width}; give a size`);
-        sample.set(fitted(picture, height, width), t * pixels);
-      });
-      return sample;
-    },
+    read: (i) => readPictures(files(i), encoded),
+    encoded,
   };
 }

@@ -11,6 +11,20 @@ export interface SampleForm {
   readonly element: 'uint8' | 'float32';
 }
 
+/** How pictures become planes R, G, B. */
+export interface PictureForm {
+  /** Height and width that they are scaled and cropped to. */
+  readonly size: readonly [number, number];
+  /** Refuses pictures of another size. */
+  readonly exact: boolean;
+}
+
+/** Samples that are decoded from picture files: what it takes to read them on another thread. */
+export interface EncodedSamples extends PictureForm {
+  /** Files of sample `i`: one picture, or the frames of a clip. */
+  files(i: number): readonly string[];
+}
+
 /** Labelled samples of one form. */
 export interface Split extends SampleForm {
   readonly count: number;
@@ -20,6 +34,7 @@ export interface Split extends SampleForm {
   readonly lengths?: Int32Array;
   /** Elements of sample `i` in row-major order of the sample shape; valid until the next call. 8-bit samples hold 0 to 255. */
   read(i: number): Uint8Array | Float32Array;
+  readonly encoded?: EncodedSamples;
 }
 
 export interface Dataset extends SampleForm {
@@ -72,7 +87,16 @@ export function arraySplit(
 export function subset(split: Split, positions: Uint32Array): Split {
   const labels = Int32Array.from(positions, (p) => split.labels[p] ?? 0);
   const lengths = split.lengths && Int32Array.from(positions, (p) => split.lengths?.[p] ?? 0);
-  return { ...split, count: positions.length, labels, lengths, read: (i) => split.read(positions[i] ?? 0) };
+  const at = (i: number): number => positions[i] ?? 0;
+  const { encoded } = split;
+  return {
+    ...split,
+    count: positions.length,
+    labels,
+    lengths,
+    read: (i) => split.read(at(i)),
+    encoded: encoded && { ...encoded, files: (i) => encoded.files(at(i)) },
+  };
 }
 
 /** The first `count` samples, or all. */

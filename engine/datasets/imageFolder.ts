@@ -1,20 +1,12 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { decode as decodeJpeg } from 'jpeg-js';
-import { PNG } from 'pngjs';
 import { SurgeryError } from '../graph/errors';
-import { type Dataset, type OpenOptions, type Split, datasetOf } from './dataset';
-import { isDirectory, malformed } from './fileBytes';
+import { type Dataset, type EncodedSamples, type OpenOptions, type Split, datasetOf } from './dataset';
+import { isDirectory } from './fileBytes';
+import { readPictures, sizeOfPicture } from './picture';
 import { holdOut } from './split';
 
 const IMAGE = /\.(png|jpe?g)$/i;
-
-interface Picture {
-  readonly width: number;
-  readonly height: number;
-  /** RGBA. */
-  readonly data: Uint8Array;
-}
 
 interface Labelled {
   readonly file: string;
@@ -45,7 +37,7 @@ export function openImageFolder(directory: string, options: OpenOptions): Datase
     classes.flatMap((name, label) => imagesOf(join(folder, name)).map((file) => ({ file, label })));
   const all = list(parent);
   const first = all[0] ?? fail(directory);
-  const size = options.imageSize ?? sizeOf(readPicture(first.file));
+  const size = options.imageSize ?? sizeOfPicture(first.file);
   if (train && test)
     return datasetOf(
       directory,
@@ -74,66 +66,16 @@ export const imagesOf = (folder: string): string[] =>
         .sort()
         .map((name) => join(folder, name))
     : [];
-const sizeOf = ({ height, width }: Picture): [number, number] => [height, width];
 
-function pictures(samples: readonly Labelled[], size: readonly [number, number], options: OpenOptions): Split {
-  const [height, width] = size;
-  const read = (i: number): Uint8Array => {
-    const { file } = samples[i] ?? { file: '' };
-    const picture = readPicture(file);
-    if (!options.imageSize && (picture.height !== height || picture.width !== width))
-      throw malformed(
-        file,
-        0,
-        `has ${picture.height} x ${picture.width} pixels, the first image ${height} x ${width}; give a size (folder?size=${height}x${width})`,
-      );
-    return fitted(picture, height, width);
-  };
+function pictures(samples: readonly Labelled[], size: readonly [number, number], { imageSize }: OpenOptions): Split {
+  const encoded: EncodedSamples = { files: (i) => [samples[i]?.file ?? ''], size, exact: !imageSize };
   return {
     layout: 'CHW',
-    sampleShape: [3, height, width],
+    sampleShape: [3, ...size],
     element: 'uint8',
     count: samples.length,
     labels: Int32Array.from(samples, (s) => s.label),
-    read,
+    read: (i) => readPictures(encoded.files(i), encoded),
+    encoded,
   };
-}
-
-export function readPicture(file: string): Picture {
-  const bytes = readFileSync(file);
-  try {
-    return /\.png$/i.test(file) ? PNG.sync.read(bytes) : decodeJpeg(bytes, { useTArray: true, maxMemoryUsageInMB: 2048 });
-  } catch (error) {
-    throw malformed(file, 0, `cannot be decoded (${error instanceof Error ? error.message : String(error)})`);
-  }
-}
-
-/** Scales so that the picture covers the size, by averaging or repeating pixels, and cuts out the middle; planes R, G, B. */
-export function fitted({ width, height, data }: Picture, toHeight: number, toWidth: number): Uint8Array {
-  const scale = Math.max(toHeight / height, toWidth / width);
-  const [offsetY, offsetX] = [(height - toHeight / scale) / 2, (width - toWidth / scale) / 2];
-  const result = new Uint8Array(3 * toHeight * toWidth);
-  const span = (at: number, offset: number, limit: number): [number, number] => {
-    const from = Math.min(limit - 1, Math.max(0, Math.floor(offset + at / scale)));
-    return [from, Math.min(limit, Math.max(from + 1, Math.round(offset + (at + 1) / scale)))];
-  };
-  for (let y = 0; y < toHeight; y++) {
-    const [top, bottom] = span(y, offsetY, height);
-    for (let x = 0; x < toWidth; x++) {
-      const [left, right] = span(x, offsetX, width);
-      for (let c = 0; c < 3; c++) result[(c * toHeight + y) * toWidth + x] = mean(data, width, [top, bottom, left, right], c);
-    }
-  }
-  return result;
-}
-
-function mean(
-  data: Uint8Array,
-  width: number,
-  [top, bottom, left, right]: readonly [number, number, number, number],
-  channel: number,
-): number {
-  let sum = 0;
-  for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) sum += data[(y * width + x) * 4 + channel] ?? 0;
-  return Math.round(sum / ((bottom - top) * (right - left)));
 }
