@@ -13,6 +13,8 @@ const PROXIMAL = 1e-7;
 const CORE_STEPS = 60;
 /** Of the cores, relative to the right sides of their equations. */
 const ACCURACY = 1e-13;
+/** Part of the error of the cores that a sweep leaves to the next one, which starts from them. */
+const LEFT = 1e-2;
 
 /**
  * One sweep of joint alternating least squares over all blocks of sum_n [[G_n; A_n1 .. A_nd]] (De Lathauwer and Nion 2008,
@@ -28,15 +30,41 @@ export async function sweepJointly(
   squared: number,
 ): Promise<{ blocks: Block[]; residual: number }> {
   let current = [...blocks];
-  for (let mode = 0; mode < tensor.dims.length; mode++) current = await updateFactors(products, tensor, current, mode);
-  return updateCores(products, tensor, current, squared);
+  const projections = new Projections(products, tensor);
+  for (let mode = 0; mode < tensor.dims.length; mode++) current = await updateFactors(projections, current, mode);
+  return updateCores(projections, current, squared);
 }
 
-async function updateFactors(products: Products, tensor: Folded, blocks: readonly Block[], mode: number): Promise<Block[]> {
+/** The tensor in the factors of blocks. What its first product gives is kept: it is the dearest, and the next modes start with it again. */
+class Projections {
+  private readonly first = new Map<Dense, Promise<Folded>>();
+
+  constructor(
+    private readonly products: Products,
+    private readonly tensor: Folded,
+  ) {}
+
+  /** T x_m A_m^T for every mode but one. */
+  async along(factors: readonly Dense[], except = -1): Promise<Folded> {
+    const [start, ...rest] = cheapestOrder(factors, except);
+    if (start === undefined) return this.tensor;
+    let current = await this.startAlong(factors[start] as Dense, start);
+    for (const mode of rest) current = await this.products.along(current, mode, factors[mode] as Dense);
+    return current;
+  }
+
+  private startAlong(factor: Dense, mode: number): Promise<Folded> {
+    const found = this.first.get(factor) ?? this.products.along(this.tensor, mode, factor);
+    this.first.set(factor, found);
+    return found;
+  }
+}
+
+async function updateFactors(projections: Projections, blocks: readonly Block[], mode: number): Promise<Block[]> {
   const unfolded = blocks.map(({ core }) => unfoldAlong(core, mode));
   const rightSides: Dense[] = [];
   for (const [n, block] of blocks.entries())
-    rightSides.push(multiply(unfoldAlong(await projected(products, tensor, block.factors, mode), mode), transpose(unfolded[n] as Dense)));
+    rightSides.push(multiply(unfoldAlong(await projections.along(block.factors, mode), mode), transpose(unfolded[n] as Dense)));
   const size = unfolded.reduce((n, u) => n + u.rows, 0);
   const normal = normalMatrix(blocks, unfolded, mode, size);
   const ridge = (PROXIMAL * normal.trace()) / size + Number.MIN_VALUE;
@@ -52,13 +80,6 @@ async function updateFactors(products: Products, tensor: Folded, blocks: readonl
     const { q, r } = orthonormalise(factor);
     return { core: alongMode(block.core, mode, transpose(r)), factors: block.factors.map((f, m) => (m === mode ? q : f)) };
   });
-}
-
-/** T x_m A_m^T for every mode but one. */
-async function projected(products: Products, tensor: Folded, factors: readonly Dense[], except = -1): Promise<Folded> {
-  let current = tensor;
-  for (const mode of cheapestOrder(factors, except)) current = await products.along(current, mode, factors[mode] as Dense);
-  return current;
 }
 
 /** The mode that shrinks the tensor most goes first. */
@@ -97,13 +118,12 @@ const overlap = (cross: readonly Dense[], core: Folded, except = -1): Folded =>
 
 /** All cores from their joint normal equations; the factors are orthonormal, so that these are well scaled. */
 async function updateCores(
-  products: Products,
-  tensor: Folded,
+  projections: Projections,
   blocks: readonly Block[],
   squared: number,
 ): Promise<{ blocks: Block[]; residual: number }> {
   const target: Float64Array[] = [];
-  for (const block of blocks) target.push(Float64Array.from((await projected(products, tensor, block.factors)).data));
+  for (const block of blocks) target.push(Float64Array.from((await projections.along(block.factors)).data));
   const dims = blocks.map(({ core }) => core.dims);
   const cross = blocks.map((a) => blocks.map((b) => crossProducts(a, b)));
   const apply = (x: readonly Float64Array[]): Float64Array[] =>
@@ -132,8 +152,8 @@ function conjugateGradients(
   const x = start;
   const r = apply(x).map((y, n) => addInto(Float64Array.from(target[n] as Float64Array), y, -1));
   const p = r.map((v) => v.slice());
-  const goal = ACCURACY ** 2 * inner(target, target);
   let rr = inner(r, r);
+  const goal = Math.max(ACCURACY ** 2 * inner(target, target), LEFT ** 2 * rr);
   for (let step = 0; step < CORE_STEPS && rr > goal; step++) {
     const q = apply(p);
     const alpha = rr / inner(p, q);

@@ -26,6 +26,12 @@ export interface BlockTermFit {
   readonly error: number;
 }
 
+interface State {
+  readonly blocks: Block[];
+  /** ||T - fit||^2. */
+  readonly residual: number;
+}
+
 const SCREENING_SWEEPS = 10;
 /** Gain of so many sweeps, relative to the tensor's energy, below which a small tensor's fit ends. */
 const STALLED = 1e-9;
@@ -37,6 +43,8 @@ const NEARLY_EXACT = 1e-3;
 const NEARLY_EXACT_SWEEPS = 5;
 /** Up to this many elements a start costs little, and many are tried. */
 const SMALL = 10_000;
+/** So many of its screened starts go on: the best after a few sweeps need not be the best in the end. */
+const SMALL_FINALISTS = 16;
 /** Elements of the compressed tensor at most. */
 const COMPRESSED = 120_000;
 /** Full-size sweeps after the fit in the compressed tensor. */
@@ -110,21 +118,46 @@ async function fitCompressed(
   if (tensor.dims.length === 2) return deflate(tensor, ranks, count, 0);
   const isSmall = tensor.data.length < SMALL;
   const { starts = isSmall ? 32 : 2, sweeps = 150 } = options;
-  const total = (starts + 1) * SCREENING_SWEEPS + sweeps;
-  let best: { blocks: Block[]; residual: number } | undefined;
+  const finalists = isSmall ? SMALL_FINALISTS : 1;
+  const total = (starts + 1) * SCREENING_SWEEPS + finalists * sweeps;
+  const screened: State[] = [];
   for (let start = 0; start <= starts; start++) {
     const from = start === 0 ? deflate(tensor, ranks, count) : randomBlocks(tensor, ranks, count, random);
-    const found = await runSweeps(products, tensor, from, squared, SCREENING_SWEEPS, options.signal);
-    if (!best || found.residual < best.residual) best = found;
+    screened.push(await runSweeps(products, tensor, from, squared, SCREENING_SWEEPS, options.signal));
     options.onProgress?.((start + 1) * SCREENING_SWEEPS, total, `Start ${start + 1} of ${starts + 1}`);
-    if (best.residual <= EXACT ** 2 * squared) break;
+    if ((screened.at(-1) as State).residual <= EXACT ** 2 * squared) break;
+  }
+  screened.sort((a, b) => a.residual - b.residual);
+  let best: State | undefined;
+  for (const [place, state] of screened.slice(0, finalists).entries()) {
+    const found = await untilStalled(products, tensor, state, squared, sweeps, options.signal, (done, error) =>
+      options.onProgress?.(total - (finalists - place) * sweeps + Math.min(done, sweeps), total, `Error ${error.toFixed(4)}`),
+    );
+    if (!best || found.residual < best.residual) best = found;
+    if (explicitResidual(tensor, found.blocks) < NEARLY_EXACT * Math.sqrt(squared)) break;
   }
   if (!best) throw new SurgeryError('internal', 'No start was tried');
+  options.onProgress?.(total, total, 'Fitted');
+  return best.blocks;
+}
+
+/** Sweeps that go on from a screened start for as long as they gain something. */
+async function untilStalled(
+  products: Products,
+  tensor: Folded,
+  start: State,
+  squared: number,
+  sweeps: number,
+  signal: AbortSignal | undefined,
+  onSweeps: (done: number, error: number) => void,
+): Promise<State> {
+  const isSmall = tensor.data.length < SMALL;
+  let best = start;
   let most = sweeps;
   for (let done = 0; done < most; done += SCREENING_SWEEPS) {
     const before = best.residual;
-    best = await runSweeps(products, tensor, best.blocks, squared, SCREENING_SWEEPS, options.signal);
-    options.onProgress?.(total - sweeps + Math.min(done, sweeps), total, `Error ${Math.sqrt(best.residual / squared).toFixed(4)}`);
+    best = await runSweeps(products, tensor, best.blocks, squared, SCREENING_SWEEPS, signal);
+    onSweeps(done, Math.sqrt(best.residual / squared));
     const exact = explicitResidual(tensor, best.blocks) / Math.sqrt(squared);
     const gained = before - best.residual;
     const least = isSmall || exact < NEARLY_EXACT ? STALLED * squared : LARGE_STALLED * before;
@@ -132,8 +165,7 @@ async function fitCompressed(
     if (exact < EXACT || (exact > 1e-8 && stalled)) break;
     if (exact < NEARLY_EXACT) most = NEARLY_EXACT_SWEEPS * sweeps;
   }
-  options.onProgress?.(total, total, 'Fitted');
-  return best.blocks;
+  return best;
 }
 
 async function runSweeps(
@@ -143,8 +175,8 @@ async function runSweeps(
   squared: number,
   sweeps: number,
   signal?: AbortSignal,
-): Promise<{ blocks: Block[]; residual: number }> {
-  let state = { blocks: [...start], residual: Infinity };
+): Promise<State> {
+  let state: State = { blocks: [...start], residual: Infinity };
   for (let sweep = 0; sweep < sweeps; sweep++) {
     signal?.throwIfAborted();
     state = await sweepJointly(products, tensor, state.blocks, squared);

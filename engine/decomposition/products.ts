@@ -96,26 +96,53 @@ export class Products {
   }
 }
 
+/** In float64; four rows of U at a time, so that results are read and written a quarter as often. */
 function alongSmall(data: Reals, before: number, after: number, { rows, cols, data: u }: Dense): Float64Array {
   const result = new Float64Array(before * cols * after);
+  const fours = rows - (rows % 4);
   if (after === 1) {
     for (let p = 0; p < before; p++)
-      for (let i = 0; i < rows; i++) {
-        const factor = data[p * rows + i] as number;
-        for (let r = 0; r < cols; r++) (result[p * cols + r] as number) += factor * (u[i * cols + r] as number);
-      }
+      for (let i = 0; i < rows; i += i < fours ? 4 : 1)
+        addRows(result, p * cols, cols, u, i * cols, cols, data, p * rows + i, 1, i < fours);
     return result;
   }
   for (let p = 0; p < before; p++)
-    for (let i = 0; i < rows; i++) {
-      const from = (p * rows + i) * after;
-      for (let r = 0; r < cols; r++) {
-        const factor = u[i * cols + r] as number;
-        const to = (p * cols + r) * after;
-        for (let q = 0; q < after; q++) (result[to + q] as number) += factor * (data[from + q] as number);
-      }
-    }
+    for (let r = 0; r < cols; r++)
+      for (let i = 0; i < rows; i += i < fours ? 4 : 1)
+        addRows(result, (p * cols + r) * after, after, data, (p * rows + i) * after, after, u, i * cols + r, cols, i < fours);
   return result;
+}
+
+/** result[to..] += factors * rows, for one row or four. */
+function addRows(
+  result: Float64Array,
+  to: number,
+  count: number,
+  rows: Reals,
+  from: number,
+  rowStep: number,
+  factors: Reals,
+  at: number,
+  factorStep: number,
+  isFour: boolean,
+): void {
+  const f0 = factors[at] as number;
+  if (!isFour) {
+    for (let q = 0; q < count; q++) (result[to + q] as number) += f0 * (rows[from + q] as number);
+    return;
+  }
+  const f1 = factors[at + factorStep] as number;
+  const f2 = factors[at + 2 * factorStep] as number;
+  const f3 = factors[at + 3 * factorStep] as number;
+  const second = from + rowStep;
+  const third = second + rowStep;
+  const fourth = third + rowStep;
+  for (let q = 0; q < count; q++)
+    (result[to + q] as number) +=
+      f0 * (rows[from + q] as number) +
+      f1 * (rows[second + q] as number) +
+      f2 * (rows[third + q] as number) +
+      f3 * (rows[fourth + q] as number);
 }
 
 function gramSmall(a: Reals, aCols: number, b: Reals, bCols: number, result: Float64Array): void {

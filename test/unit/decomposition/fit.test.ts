@@ -36,6 +36,7 @@ describe('fitting block-term forms', () => {
     [[8, 8, 8, 8], 2, 2, 2],
     [[8, 8, 8, 8], 2, 3, 2],
     [[12, 12, 12], 2, 4, 3],
+    [[12, 12, 12], 2, 7, 3],
   ] as const)
     it(`recovers a planted sum of ${count} blocks, modes ${dims.join(' x ')}, seed ${seed}`, async () => {
       const shape = blockTermShape(dims, dims.map(() => 1), rank, count); // prettier-ignore
