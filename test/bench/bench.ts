@@ -136,8 +136,6 @@ async function tfjsColumn(name: string, backend: TfjsBackend): Promise<string> {
   return `${shown(result.ms)}${part}`;
 }
 
-const refusal = (message: string): string => (message.startsWith('Cannot find module') ? 'not installed' : (message.split('\n')[0] ?? ''));
-
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const value = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
@@ -156,7 +154,7 @@ async function main(): Promise<void> {
   }
   if (args.includes('--tfjs-case')) {
     const result = await tfjsStep(parseCase(single), value('--tfjs-case') as TfjsBackend).catch((error: unknown) => ({
-      refused: refusal((error as Error).message),
+      refused: (error as Error).message.split('\n')[0],
     }));
     console.log(JSON.stringify(result ?? { refused: 'too slow' }));
     return;
@@ -177,7 +175,7 @@ async function main(): Promise<void> {
   console.log(formatTable([...HEAD, ...backends.map((b) => `tfjs ${b}`)], rows));
   if (backends.length > 0)
     console.log(
-      'tfjs: wall time of one step, scaled from the samples in brackets; "too slow" where one sample takes minutes. Its backends for Node and for wasm are no dependencies of ours.',
+      'tfjs: processor time of one step on one thread, scaled from the samples in brackets; "too slow" where one sample takes minutes.',
     );
 }
 

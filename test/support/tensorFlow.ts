@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
-import { TfjsRuntime } from '../../engine/runtime/tfjs/tfjsRuntime';
+import { findTensorFlow } from '../../engine/runtime/tfjs/findTensorFlow';
+import { TfjsRuntime, openTensorFlow } from '../../engine/runtime/tfjs/tfjsRuntime';
 
 tf.enableProdMode();
 
@@ -10,6 +11,12 @@ export const tensorFlow = new TfjsRuntime(tf, {
   version: tf.version_core,
   hardware: 'JavaScript',
 });
+
+/** The same with WebAssembly. tfjs has one active backend: `useCpu` is to follow. */
+export const openWebAssembly = (): Promise<TfjsRuntime> =>
+  openTensorFlow(findTensorFlow([process.cwd()]).filter((installation) => installation.package.endsWith('-wasm')));
+
+export const useCpu = (): Promise<boolean> => tf.setBackend('cpu');
 
 /** Tensors and bytes that tfjs holds. */
 export const held = (): { tensors: number; bytes: number } => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { openSession, until } from '../session.mjs';
@@ -11,7 +11,7 @@ describe('kernels of this machine', () => {
 
   before(async () => {
     session = await openSession({
-      settings: { 'scalpel.calibration': 'offer', 'scalpel.data': 'generated:shapes?classes=10&size=32&seed=1' },
+      settings: { 'scalpel.calibration': 'offer', 'scalpel.data': 'generated:shapes?classes=10&size=32&seed=1&count=200' },
     });
     page = session.page;
     table = path.join(session.server.data, 'cache/scalpel/kernels.json');
@@ -22,10 +22,26 @@ describe('kernels of this machine', () => {
   const notification = (text) => page.locator('.notification-list-item', { hasText: text });
   const kernels = () => page.locator('.monaco-list-row[aria-label^="Kernels"]');
 
-  it('are timed with progress until the button is pressed, and then nothing is kept', async () => {
+  const offer = () => notification('Training may become faster');
+
+  async function tune() {
+    await session.startCommand('Scalpel: Tune with Data');
+    await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
+    await page.keyboard.press('Control+a');
+    await page.keyboard.type('1');
+    await page.keyboard.press('Enter');
+  }
+
+  it('are timed with progress when the offer after a training is taken, until the button is pressed, and then nothing is kept', async () => {
     await session.command('Scalpel: Focus on Engine View');
     await kernels().filter({ hasText: 'built-in choices' }).waitFor({ timeout: 60_000 });
-    await session.command('Scalpel: Calibrate Kernels');
+    await session.command('Scalpel: Open Sample Model');
+    await page.locator('.tabs-container .tab.active', { hasText: 'shapes-resnet8.onnx' }).waitFor({ timeout: 60_000 });
+    assert.equal(await offer().count(), 0);
+    await tune();
+    await offer().waitFor({ timeout: 120_000 });
+    await session.shot('calibration-offer');
+    await offer().getByRole('button', { name: 'Calibrate Kernels' }).click();
     const progress = notification(/Calibrate Kernels: \d+ of \d+ shapes/);
     await progress.waitFor({ timeout: 60_000 });
     await session.shot('calibration-progress');
@@ -33,6 +49,22 @@ describe('kernels of this machine', () => {
     await progress.getByRole('button', { name: 'Cancel' }).click();
     await progress.waitFor({ state: 'detached', timeout: 30_000 });
     assert.equal(existsSync(table), false);
+  });
+
+  it('are not offered again once the answer was never', async () => {
+    await tune();
+    await offer().getByRole('button', { name: 'Never' }).click({ timeout: 120_000 });
+    const settings = path.join(session.server.data, 'data/Machine/settings.json');
+    await until(
+      () => existsSync(settings) && JSON.parse(readFileSync(settings, 'utf8'))['scalpel.calibration'] === 'never',
+      'the answer is kept',
+    );
+    const runs = () => page.locator('.monaco-list-row[aria-label*="after 1 epochs"]').count();
+    const before = await runs();
+    await tune();
+    await until(async () => (await runs()) > before, 'another training has ended', 120_000);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.equal(await offer().count(), 0);
   });
 
   it('are timed on request, told in a sentence and shown as a table', async () => {
