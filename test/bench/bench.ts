@@ -109,10 +109,23 @@ async function compare(item: BenchCase, { layout, profile, rounds, threads, cpu 
   ];
 }
 
+/** Operators by what they do; batch norm's passes in the blocked layout are convolutions. All others are elementwise. */
+const KINDS: Readonly<Record<string, string>> = {
+  convolutions: 'Conv ConvTranspose',
+  products: 'FusedMatMul MatMul Gemm',
+  copies: 'Transpose Concat Split Slice Gather Reshape Pad Expand Upsample ReorderInput ReorderOutput ScatterElements ConstantOfShape',
+  'pools and sums': 'MaxPool AveragePool GlobalAveragePool ReduceSum ReduceMean ReduceMax ArgMax',
+};
+
+const kindOf = (op: string): string => Object.keys(KINDS).find((kind) => KINDS[kind]?.split(' ').includes(op)) ?? 'elementwise';
+
 function printProfile(name: string, profile: Map<string, number> | undefined, steps: number): void {
   console.log(name);
   const rows = [...(profile ?? [])].sort((a, b) => b[1] - a[1]);
   for (const [op, ms] of rows.slice(0, 20)) console.log(`  ${op.padEnd(28)} ${(ms / steps).toFixed(2).padStart(9)} ms a step`);
+  const total = rows.reduce((sum, [, ms]) => sum + ms, 0);
+  const shareOf = (kind: string): number => rows.reduce((sum, [op, ms]) => sum + (kindOf(op) === kind ? ms : 0), 0) / total;
+  console.log(`  ${[...Object.keys(KINDS), 'elementwise'].map((kind) => `${kind} ${(100 * shareOf(kind)).toFixed(0)} %`).join(', ')}`);
 }
 
 const HEAD = ['network:batch:size', 'ours', 'PyTorch', 'chan. last', 'ratio', 'to chan. last', 'evaluate', 'first step', 'peak MiB'];
