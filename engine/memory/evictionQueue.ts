@@ -1,28 +1,31 @@
 import TinyQueue from 'tinyqueue';
 
-interface Entry {
-  readonly id: number;
-  readonly next: number;
-}
-
 /** What lies in the pool, by when it is needed next. */
 export class EvictionQueue {
-  private readonly large = new TinyQueue<Entry>([], laterFirst);
-  private readonly small = new TinyQueue<Entry>([], laterFirst);
-  private readonly current = new Map<number, number>();
+  /** When it is needed next and which it is, in one number, of those that are or were in the pool. */
+  private readonly large = new TinyQueue<number>([], greaterFirst);
+  private readonly small = new TinyQueue<number>([], greaterFirst);
+  /** By storage; NaN when it is not in the pool. */
+  private readonly current: Float64Array;
 
   /** @param isSmall whether a storage leaves only when no other is left */
-  constructor(private readonly isSmall: (id: number) => boolean) {}
+  constructor(
+    private readonly storages: number,
+    private readonly operations: number,
+    private readonly isSmall: (id: number) => boolean,
+  ) {
+    this.current = new Float64Array(storages).fill(NaN);
+  }
 
   /** A storage lies in the pool and is needed next by operation `next`. */
   note(id: number, next: number): void {
-    if (this.current.get(id) === next) return;
-    this.current.set(id, next);
-    (this.isSmall(id) ? this.small : this.large).push({ id, next });
+    if (this.current[id] === next) return;
+    this.current[id] = next;
+    if (next >= 0) (this.isSmall(id) ? this.small : this.large).push(Math.min(next, this.operations) * this.storages + id);
   }
 
   forget(id: number): void {
-    this.current.delete(id);
+    this.current[id] = NaN;
   }
 
   /** The first answer for a storage needed after operation `now`, those needed last asked first. */
@@ -30,18 +33,21 @@ export class EvictionQueue {
     return this.search(this.large, now, ask) ?? this.search(this.small, now, ask);
   }
 
-  private search<T>(queue: TinyQueue<Entry>, now: number, ask: (id: number, next: number) => T | undefined): T | undefined {
-    const passed: Entry[] = [];
+  private search<T>(queue: TinyQueue<number>, now: number, ask: (id: number, next: number) => T | undefined): T | undefined {
+    const passed: number[] = [];
     let answer: T | undefined;
-    for (let entry = queue.peek(); answer === undefined && entry && entry.next > now; entry = queue.peek()) {
+    for (let entry = queue.peek(); answer === undefined && entry !== undefined; entry = queue.peek()) {
+      const id = entry % this.storages;
+      const next = this.current[id] as number;
+      if (Math.floor(entry / this.storages) <= now) break;
       queue.pop();
-      if (this.current.get(entry.id) !== entry.next) continue;
+      if (Math.min(next, this.operations) * this.storages + id !== entry) continue;
       passed.push(entry);
-      answer = ask(entry.id, entry.next);
+      answer = ask(id, next);
     }
     for (const entry of passed) queue.push(entry);
     return answer;
   }
 }
 
-const laterFirst = (a: Entry, b: Entry): number => (a.next === b.next ? 0 : b.next - a.next);
+const greaterFirst = (a: number, b: number): number => b - a;

@@ -12,6 +12,8 @@ import { verifySchedule } from './verifySchedule';
 const UNLIMITED = 2 ** 50;
 /** The floor is found to this part of itself. */
 const PRECISION = 0.01;
+/** First step, as a part, in which the floor of a large program is looked for. */
+const CLIMB = 0.05;
 
 /** Pinned storages below this always stay in the pool. */
 const SMALL_PINNED = 4096;
@@ -115,8 +117,11 @@ function bringHome(program: MemoryProgram, { way, schedule }: Found, budget: num
 function expectToFit(program: MemoryProgram, policy: MemoryPolicy, budget: number): void {
   const failures: BudgetTooSmall[] = [];
   const policies = policy === 'auto' ? SAVING : [policy];
-  const likely = (by: MemoryPolicy): Way[] => waysToSave(program, by, budget).filter(({ reach }) => reach !== 1);
-  if (policies.some((by) => first(program, likely(by), budget, failures)) || withoutSaving(program, budget, failures)) return;
+  const large = program.operations.length > FEW_OPERATIONS;
+  const likely = (by: MemoryPolicy): Way[] =>
+    waysToSave(program, by, budget).filter(({ reach, placement }) => (large ? placement === SIMPLEST : reach !== 1));
+  if (policies.some((by) => first(program, likely(by), budget, failures))) return;
+  if ((!large || policy === 'liveness') && withoutSaving(program, budget, failures)) return;
   throw furthest(program, failures);
 }
 
@@ -188,6 +193,10 @@ function waysToPlace({ operations }: MemoryProgram, way: Pick<Way, 'by' | 'away'
   return [...offline, ...PLACEMENTS.map((placement) => ({ ...way, placement }))];
 }
 
+const FIRST_FIT: Placement = { fit: 'first', apart: false };
+/** Tried alone where the floor of a large program is looked for. */
+const SIMPLEST: Placement = PLACEMENTS[1];
+const GROWING: Placement = { fit: 'growing', apart: false };
 const LATER: Placement = { fit: 'later', apart: false };
 
 function waysToSave(program: MemoryProgram, policy: MemoryPolicy, budget: number): Way[] {
@@ -211,30 +220,70 @@ function awayChoices(
 
 /** A pool in which nothing has to leave: the most that is live at once, and what lies fallow between. */
 export function leastPool(program: MemoryProgram): number {
-  const { peakBytes } = scheduleWithin(program, UNLIMITED, 'liveness');
+  const { peakBytes, poolBytes } = scheduleWithin(program, UNLIMITED, 'liveness', FIRST_FIT);
+  // First fit chooses the same places in a pool that ends where it came to.
+  if (program.operations.length > FEW_OPERATIONS && poolBytes <= (1 + PRECISION) * peakBytes) return poolBytes;
   return bisect(peakBytes, 2 * peakBytes, (budget) => expectToFit(program, 'liveness', budget)).bytes;
 }
 
 export interface Floor {
-  /** A budget that suffices; a hundredth less does not. */
+  /** A budget that suffices; a hundredth less does not. Of a large program it is a little more than the least one. */
   readonly bytes: number;
   /** Layer that sets it, and its operator. */
   readonly layer: string;
   readonly operation: string;
 }
 
-/** The least budget of a policy: between what one operation needs and what keeping everything needs. */
+/** The least budget of a policy: between what one operation needs, or what a schedule without places does, and what keeping everything needs. */
 export function memoryFloor(program: MemoryProgram, policy: MemoryPolicy): Floor {
-  const need = ({ reads, writes, workspace }: Operation): number =>
-    [...new Set([...reads, ...writes, workspace])].reduce(
-      (n: number, id) => n + (id === undefined ? 0 : (program.storages[id]?.bytes ?? 0)),
-      0,
-    );
-  const { bytes, limit } = bisect(Math.max(...program.operations.map(need)), leastPool(program), (budget) =>
-    expectToFit(program, policy, budget),
-  );
+  const most = leastPool(program);
+  const { bytes, limit } =
+    program.operations.length > FEW_OPERATIONS
+      ? climb(leastCounted(program, policy), most, (budget) => expectToFit(program, floorPolicy(program, policy), budget))
+      : bisect(largestNeed(program), most, (budget) => expectToFit(program, policy, budget));
   const at = limit ?? program.operations[0];
   return { bytes, layer: at?.layer ?? '', operation: at?.name ?? '' };
+}
+
+function largestNeed({ operations, storages }: MemoryProgram): number {
+  const needOf = ({ reads, writes, workspace }: Operation): number =>
+    [...new Set([...reads, ...writes, workspace])].reduce((n: number, id) => n + (id === undefined ? 0 : (storages[id]?.bytes ?? 0)), 0);
+  return operations.reduce((most, operation) => Math.max(most, needOf(operation)), 0);
+}
+
+/** The policy whose schedules tell a policy's floor: of a large program offloading alone for 'auto', which tries it, too. */
+export const floorPolicy = ({ operations }: MemoryProgram, policy: MemoryPolicy): MemoryPolicy =>
+  policy === 'auto' && operations.length > FEW_OPERATIONS ? 'offload' : policy;
+
+/** Bytes to which a schedule without places grows a budget that is far too small. */
+function leastCounted(program: MemoryProgram, policy: MemoryPolicy): number {
+  const by = floorPolicy(program, policy);
+  const choices = awayChoices(program, by, 0);
+  return scheduleWithin(program, 0, by, GROWING, choices.at(-1)).poolBytes;
+}
+
+/** Goes up from a bound in growing steps and then back by halves: few trials where the bound is good. */
+function climb(from: number, most: number, check: (budget: number) => void): { bytes: number; limit: Operation | undefined } {
+  const failing: Operation[] = [];
+  const fits = (budget: number): boolean => {
+    try {
+      check(budget);
+      return true;
+    } catch (error) {
+      if (!(error instanceof BudgetTooSmall)) throw error;
+      failing.push(error.operation);
+      return false;
+    }
+  };
+  let [low, high, step] = [from, Math.ceil(from * (1 + CLIMB)), CLIMB];
+  while (high < most && !fits(high)) [low, high, step] = [high, Math.ceil(high * (1 + 2 * step)), 2 * step];
+  high = Math.min(high, most);
+  while (high > (1 + CLIMB) * low) {
+    const middle = Math.ceil(Math.sqrt(low * high));
+    if (fits(middle)) high = middle;
+    else low = middle;
+  }
+  return { bytes: high, limit: failing.at(-1) };
 }
 
 function bisect(from: number, to: number, check: (budget: number) => void): { bytes: number; limit: Operation | undefined } {

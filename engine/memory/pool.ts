@@ -1,13 +1,7 @@
+import { type End, type Fit, type Segment, Segments } from './segments';
+
 /** Block size of the unified tensor pool (SuperNeurons, section 3.3.1: "1 KB as the basic storage unit"). */
 export const BLOCK_BYTES = 1024;
-
-export type Fit = 'first' | 'best';
-
-/** A run of blocks, in blocks. */
-interface Segment {
-  start: number;
-  blocks: number;
-}
 
 export const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK_BYTES);
 
@@ -15,11 +9,11 @@ export const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK_BYTES
 export const heldBytes = (bytes: number): number => Math.max(1, blocksOf(bytes)) * BLOCK_BYTES;
 
 /**
- * One chunk of memory handed out in blocks (SuperNeurons, section 3.3.1): a list of empty segments in address order and a table of the
+ * One chunk of memory handed out in blocks (SuperNeurons, section 3.3.1): a set of empty segments and a table of the
  * allocated ones by id. Neighbouring empty segments are always merged.
  */
 export class Pool {
-  readonly #empty: Segment[];
+  readonly #segments: Segments;
   readonly #allocated = new Map<number, Segment>();
   #used = 0;
   #peak = 0;
@@ -28,10 +22,9 @@ export class Pool {
   /** @param capacity bytes; what does not fill a block is left unused */
   constructor(
     readonly capacity: number,
-    private readonly fit: Fit = 'first',
+    fit: Fit = 'first',
   ) {
-    const blocks = Math.floor(capacity / BLOCK_BYTES);
-    this.#empty = blocks > 0 ? [{ start: 0, blocks }] : [];
+    this.#segments = new Segments(Math.floor(capacity / BLOCK_BYTES), fit);
   }
 
   /** Bytes in allocated blocks now, and their maximum so far. */
@@ -50,28 +43,23 @@ export class Pool {
 
   /** Sizes of the empty segments in bytes, by address. */
   get emptyBytes(): readonly number[] {
-    return this.#empty.map((segment) => segment.blocks * BLOCK_BYTES);
+    return this.#segments.emptyBlocks.map((blocks) => blocks * BLOCK_BYTES);
   }
 
   /**
    * Byte offset of `bytes` for the tensor `id`, or undefined when no empty segment is large enough. `from` 'high' takes the end of the
    * highest fitting segment: tensors of short life kept at the other end do not split the room of long ones.
    */
-  allocate(id: number, bytes: number, from: 'low' | 'high' = 'low'): number | undefined {
+  allocate(id: number, bytes: number, from: End = 'low'): number | undefined {
     if (this.#allocated.has(id)) throw new RangeError(`Tensor ${id} is already allocated`);
     const blocks = Math.max(1, blocksOf(bytes));
-    const index = this.#find(blocks, from);
-    const segment = this.#empty[index];
+    const segment = this.#segments.take(blocks, from);
     if (!segment) return undefined;
-    const start = from === 'low' ? segment.start : segment.start + segment.blocks - blocks;
-    segment.blocks -= blocks;
-    if (from === 'low') segment.start += blocks;
-    if (segment.blocks === 0) this.#empty.splice(index, 1);
-    this.#allocated.set(id, { start, blocks });
+    this.#allocated.set(id, segment);
     this.#used += blocks;
     this.#peak = Math.max(this.#peak, this.#used);
-    this.#extent = Math.max(this.#extent, start + blocks);
-    return start * BLOCK_BYTES;
+    this.#extent = Math.max(this.#extent, segment.start + blocks);
+    return segment.start * BLOCK_BYTES;
   }
 
   /** Offset of an allocated tensor; undefined when it is not in the pool. */
@@ -93,41 +81,7 @@ export class Pool {
     if (!segment) throw new RangeError(`Tensor ${id} is not in the pool`);
     this.#allocated.delete(id);
     this.#used -= segment.blocks;
-    this.#insert(segment);
-  }
-
-  #find(blocks: number, from: 'low' | 'high'): number {
-    if (this.fit === 'first')
-      return from === 'low' ? this.#empty.findIndex((s) => s.blocks >= blocks) : this.#empty.findLastIndex((s) => s.blocks >= blocks);
-    let [best, smallest] = [-1, Infinity];
-    for (let i = 0; i < this.#empty.length; i++) {
-      const size = (this.#empty[i] as Segment).blocks;
-      if (size >= blocks && (size < smallest || (size === smallest && from === 'high'))) [best, smallest] = [i, size];
-      if (smallest === blocks && from === 'low') break;
-    }
-    return best;
-  }
-
-  /** Puts a segment back in address order and merges it with the neighbours it touches. */
-  #insert(segment: Segment): void {
-    let low = 0;
-    let high = this.#empty.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#empty[middle] as Segment).start < segment.start) low = middle + 1;
-      else high = middle;
-    }
-    const before = this.#empty[low - 1];
-    const after = this.#empty[low];
-    const joinsBefore = before !== undefined && before.start + before.blocks === segment.start;
-    const joinsAfter = after !== undefined && segment.start + segment.blocks === after.start;
-    if (joinsBefore) before.blocks += segment.blocks + (joinsAfter ? after.blocks : 0);
-    if (joinsAfter && !joinsBefore) {
-      after.start = segment.start;
-      after.blocks += segment.blocks;
-    }
-    if (joinsBefore && joinsAfter) this.#empty.splice(low, 1);
-    if (!joinsBefore && !joinsAfter) this.#empty.splice(low, 0, segment);
+    this.#segments.release(segment);
   }
 }
 
@@ -137,8 +91,12 @@ export class Tally {
   #used = 0;
   #peak = 0;
 
+  #capacity: number;
+
   /** @param capacity bytes */
-  constructor(readonly capacity: number) {}
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
 
   get usedBytes(): number {
     return this.#used * BLOCK_BYTES;
@@ -151,11 +109,16 @@ export class Tally {
   /** 0, or undefined when fewer than `bytes` are left. */
   allocate(id: number, bytes: number): number | undefined {
     const blocks = Math.max(1, blocksOf(bytes));
-    if ((this.#used + blocks) * BLOCK_BYTES > this.capacity) return undefined;
+    if ((this.#used + blocks) * BLOCK_BYTES > this.#capacity) return undefined;
     this.#allocated.set(id, blocks);
     this.#used += blocks;
     this.#peak = Math.max(this.#peak, this.#used);
     return 0;
+  }
+
+  /** Raises the capacity to hold `bytes` beside what is allocated. */
+  grow(bytes: number): void {
+    this.#capacity = this.usedBytes + heldBytes(bytes);
   }
 
   rename(from: number, to: number): void {

@@ -1,5 +1,5 @@
 import type { MemoryPoint, MemoryPolicy, PolicyReport } from '../contract/memory';
-import { type Floor, extraSeconds, memoryFloor, planMemory } from './plan';
+import { type Floor, extraSeconds, floorPolicy, memoryFloor, planMemory } from './plan';
 import type { MemoryProgram } from './program';
 import type { Schedule } from './schedule';
 import { BudgetTooSmall } from './scheduler';
@@ -26,7 +26,8 @@ type PolicyFloor = Pick<Floor, 'bytes' | 'layer'>;
 const floors = new WeakMap<MemoryProgram, Map<MemoryPolicy, PolicyFloor>>();
 
 /** The least budget of a policy; it is searched for once for each program. */
-export function floorOf(program: MemoryProgram, policy: MemoryPolicy): PolicyFloor {
+export function floorOf(program: MemoryProgram, asked: MemoryPolicy): PolicyFloor {
+  const policy = floorPolicy(program, asked);
   const known = floors.get(program) ?? new Map<MemoryPolicy, PolicyFloor>();
   floors.set(program, known);
   const floor =

@@ -1,6 +1,7 @@
 import { SurgeryError } from '../graph/errors';
 import { EvictionQueue } from './evictionQueue';
-import { BLOCK_BYTES, type Fit, Pool, Tally, blocksOf } from './pool';
+import type { Fit } from './segments';
+import { BLOCK_BYTES, Pool, Tally, blocksOf } from './pool';
 import { type MemoryProgram, type Operation, type Storage, usesOf } from './program';
 import type { MemoryPolicy } from '../contract/memory';
 import type { EvictionPlan } from './evictionPlan';
@@ -60,12 +61,13 @@ interface Chain {
   readonly seconds: number;
 }
 
+const NONE: readonly number[] = [];
 const AT_HAND: Chain = { length: 0, seconds: 0 };
 
 /** Where a storage goes among the empty stretches that hold it. */
 export interface Placement {
-  /** With 'later' only bytes are counted, and offsets mean nothing until `placeOffline`. */
-  readonly fit: Fit | 'later';
+  /** With 'later' only bytes are counted, and offsets mean nothing until `placeOffline`; with 'growing' the budget is also raised to what is needed. */
+  readonly fit: Fit | 'later' | 'growing';
   /** Storages of short life lie at the far end, so that they do not split the room of the others. */
   readonly apart: boolean;
 }
@@ -85,19 +87,20 @@ class Scheduler {
   private readonly makerOf: Int32Array;
   /** Operation after which a pinned storage no longer holds what it held at the start. */
   private readonly changedBy: Float64Array;
-  /** What is in the pool and may leave it. */
-  private readonly resident = new Set<number>();
-  private readonly evictable = new EvictionQueue((id) => this.storage(id).bytes < SMALL_BYTES);
+  /** By storage: whether it is in the pool and may leave it, whether it never does, whether it is coming from the spill, and how often it is locked. */
+  private readonly resident: Uint8Array;
+  private readonly fixed: Uint8Array;
+  private readonly fetching: Uint8Array;
+  private readonly locks: Int32Array;
+  private readonly evictable: EvictionQueue;
   /** Storages that are kept for their operation's sake longer than any operation reads them, by the last operation that may need them. */
   private readonly keptUntil = new Map<number, number[]>();
-  private readonly locked = new Map<number, number>();
   /** Position in the spill of what has a valid copy there. */
   private readonly stored = new Map<number, number>();
   /** Position in the spill of the storages that are away between iterations. */
   private readonly homes = new Map<number, number>();
   /** How what was dropped is made again. */
   private readonly dropped = new Map<number, Chain>();
-  private readonly fetching = new Set<number>();
   private readonly leavingAfter: ReadonlyMap<number, readonly number[]>;
   /** What may leave by the plan, in the order of its last uses. */
   private readonly leaving = new Set<number>();
@@ -121,11 +124,16 @@ class Scheduler {
   ) {
     const { storages, operations } = program;
     this.leavingAfter = plan?.leavingAfter() ?? new Map<number, number[]>();
-    this.pool = placement.fit === 'later' ? new Tally(budget) : new Pool(budget, placement.fit);
+    this.pool = placement.fit === 'later' || placement.fit === 'growing' ? new Tally(budget) : new Pool(budget, placement.fit);
     this.uses = usesOf(program);
     if (policy === 'recompute' || policy === 'auto') this.keepForRecomputation();
     this.nextUse = new Int32Array(storages.length);
     this.touchedAt = new Int32Array(storages.length).fill(-1);
+    this.resident = new Uint8Array(storages.length);
+    this.fixed = Uint8Array.from(storages, ({ pinned }, id) => (pinned && !away.has(id) ? 1 : 0));
+    this.fetching = new Uint8Array(storages.length);
+    this.locks = new Int32Array(storages.length);
+    this.evictable = new EvictionQueue(storages.length, operations.length + 1, (id) => this.storage(id).bytes < SMALL_BYTES);
     this.makerOf = new Int32Array(storages.length).fill(-1);
     this.changedBy = new Float64Array(storages.length).fill(Infinity);
     operations.forEach(({ writes }, at) => {
@@ -143,8 +151,8 @@ class Scheduler {
 
   run(): Schedule {
     const { storages, operations, inputs } = this.program;
-    storages.forEach((storage, id) => {
-      if (storage.pinned && !this.homes.has(id)) this.place(id);
+    storages.forEach((_, id) => {
+      if (this.isFixed(id)) this.place(id);
     });
     for (const id of inputs) {
       this.place(id);
@@ -159,8 +167,8 @@ class Scheduler {
       this.lock(id);
     }
     const outputs = new Set(this.program.outputs);
-    for (const id of [...this.resident]) {
-      if (outputs.has(id)) continue;
+    for (let id = 0; id < storages.length; id++) {
+      if (!this.resident[id] || outputs.has(id)) continue;
       if (this.homes.has(id) && !this.stored.has(id)) this.store(id);
       this.release(id);
     }
@@ -180,23 +188,24 @@ class Scheduler {
 
   private execute(operation: Operation): void {
     const { reads, writes } = operation;
-    reads.forEach((id) => this.lock(id));
+    for (const id of reads) this.lock(id);
     for (const id of reads) this.ensure(id);
     for (const id of reads) this.awaitFetch(id);
     const taken = this.takeOver(operation);
-    const made = writes.filter((id): id is number => id !== undefined && !this.isFixed(id) && id !== taken);
-    made.forEach((id) => this.lock(id));
-    for (const id of made) this.makePlace(id);
+    const isMade = (id: number | undefined): id is number => id !== undefined && id !== taken && !this.isFixed(id);
+    for (const id of writes) if (isMade(id)) this.lock(id);
+    for (const id of writes) if (isMade(id)) this.makePlace(id);
     this.runWith(operation, { kind: 'run', operation: this.now });
-    [...reads, ...made].forEach((id) => this.unlock(id));
-    for (const id of new Set([...reads, ...writes, ...(this.keptUntil.get(this.now) ?? [])]))
-      if (id !== undefined && this.resident.has(id)) this.freeIfDone(id);
+    for (const id of reads) this.unlock(id);
+    for (const id of writes) if (isMade(id)) this.unlock(id);
+    for (const ids of [reads, writes, this.keptUntil.get(this.now) ?? NONE])
+      for (const id of ids) if (id !== undefined && this.resident[id]) this.freeIfDone(id);
     this.markLeaving(this.now);
     this.prefetch();
   }
 
   private markLeaving(after: number): void {
-    for (const id of this.leavingAfter.get(after) ?? []) if (this.resident.has(id)) this.leaving.add(id);
+    for (const id of this.leavingAfter.get(after) ?? []) if (this.resident[id]) this.leaving.add(id);
   }
 
   /** Tiny storages have one more use: where the last large result that can be made again from them is needed last. */
@@ -217,12 +226,17 @@ class Scheduler {
   }
 
   private enter(id: number, from = this.now): void {
-    this.resident.add(id);
+    this.resident[id] = 1;
     this.noteNext(id, from);
   }
 
   private noteNext(id: number, from: number): void {
-    this.evictable.note(id, this.upcoming(id, from) ?? (this.homes.has(id) ? Infinity : -1));
+    if (this.mayLeave(id)) this.evictable.note(id, this.upcoming(id, from) ?? (this.homes.has(id) ? Infinity : -1));
+  }
+
+  private mayLeave(id: number): boolean {
+    if (this.policy === 'recompute') return this.program.operations[this.makerOf[id] as number]?.recomputable === true;
+    return this.policy !== 'liveness';
   }
 
   private runWith({ reads, writes, workspace }: Operation, step: Step): void {
@@ -234,12 +248,12 @@ class Scheduler {
 
   /** Whether a storage has one place in the pool that it never leaves. */
   private isFixed(id: number): boolean {
-    return this.storage(id).pinned && !this.homes.has(id);
+    return this.fixed[id] === 1;
   }
 
   /** A place to write to; what the spill holds of the storage ends with it. */
   private makePlace(id: number): void {
-    if (this.resident.has(id)) this.awaitFetch(id);
+    if (this.resident[id]) this.awaitFetch(id);
     else this.place(id);
     this.stored.delete(id);
   }
@@ -248,13 +262,11 @@ class Scheduler {
   private takeOver({ writes, overwritable }: Operation): number | undefined {
     const [to] = writes;
     if (to === undefined || this.storage(to).pinned) return undefined;
-    const from = overwritable.find(
-      (id) => this.resident.has(id) && !this.storage(id).pinned && this.upcoming(id, this.now + 1) === undefined,
-    );
+    const from = overwritable.find((id) => this.resident[id] && !this.storage(id).pinned && this.upcoming(id, this.now + 1) === undefined);
     if (from === undefined) return undefined;
     this.steps.push({ kind: 'replace', from, to });
     this.pool.rename(from, to);
-    this.resident.delete(from);
+    this.resident[from] = 0;
     this.evictable.forget(from);
     this.enter(to);
     this.stored.delete(from);
@@ -262,12 +274,13 @@ class Scheduler {
   }
 
   private touch(reads: readonly number[], writes: readonly (number | undefined)[]): void {
-    for (const id of [...reads, ...writes]) if (id !== undefined) this.touchedAt[id] = this.steps.length;
+    for (const id of reads) this.touchedAt[id] = this.steps.length;
+    for (const id of writes) if (id !== undefined) this.touchedAt[id] = this.steps.length;
   }
 
   /** Makes a storage resident; a fetch may still be under way. */
   private ensure(id: number): void {
-    if (this.resident.has(id) || this.isFixed(id)) return;
+    if (this.resident[id] || this.isFixed(id)) return;
     this.lock(id);
     if (this.stored.has(id)) this.fetch(id);
     else this.recompute(id);
@@ -281,12 +294,14 @@ class Scheduler {
 
   private beginFetch(id: number): void {
     this.steps.push({ kind: 'fetch', storage: id, position: this.stored.get(id) as number });
-    this.fetching.add(id);
+    this.fetching[id] = 1;
     this.traffic += this.storage(id).bytes;
   }
 
   private awaitFetch(id: number): void {
-    if (this.fetching.delete(id)) this.steps.push({ kind: 'fetched', storage: id });
+    if (!this.fetching[id]) return;
+    this.fetching[id] = 0;
+    this.steps.push({ kind: 'fetched', storage: id });
   }
 
   private recompute(id: number): void {
@@ -304,14 +319,14 @@ class Scheduler {
     this.recomputations++;
     this.recomputeSeconds += operation.seconds;
     operation.reads.forEach((read) => this.unlock(read));
-    for (const read of operation.reads) if (this.resident.has(read)) this.freeIfDone(read, this.now);
+    for (const read of operation.reads) if (this.resident[read]) this.freeIfDone(read, this.now);
   }
 
   /** Finds room, making some if there is none. */
   private place(id: number): void {
-    const { bytes, pinned } = this.storage(id);
+    const { bytes } = this.storage(id);
     const next = this.upcoming(id, this.now + 1) ?? this.now;
-    const fixed = pinned && !this.homes.has(id);
+    const fixed = this.isFixed(id);
     const from = fixed || !this.placement.apart || next - this.now > LOOK_AHEAD ? 'low' : 'high';
     for (;;) {
       const offset = this.pool.allocate(id, bytes, from);
@@ -320,28 +335,30 @@ class Scheduler {
         this.steps.push({ kind: 'allocate', storage: id, offset });
         break;
       }
-      this.makeRoom();
+      this.makeRoom(bytes);
     }
     if (!fixed) this.enter(id);
     if (this.pool.usedBytes > this.peak.bytes) this.peak = { bytes: this.pool.usedBytes, operation: Math.max(0, this.now) };
   }
 
-  private makeRoom(): void {
+  private makeRoom(bytes: number): void {
     const victim = this.policy === 'liveness' ? undefined : (this.planned() ?? this.victim());
-    if (victim === undefined)
-      throw new BudgetTooSmall(
-        this.program.operations[Math.min(Math.max(0, this.now), this.program.operations.length - 1)] as Operation,
-        this.budget,
-      );
+    if (victim === undefined && this.placement.fit === 'growing') return (this.pool as Tally).grow(bytes);
+    if (victim === undefined) throw new BudgetTooSmall(this.program.operations[this.current] as Operation, this.budget);
     const { id, chain } = victim;
     if (chain) this.dropped.set(id, chain);
     else if (!this.stored.has(id)) this.store(id);
     this.release(id);
   }
 
+  /** The operation that runs, or is nearest to. */
+  private get current(): number {
+    return Math.min(Math.max(0, this.now), this.program.operations.length - 1);
+  }
+
   private planned(): Victim | undefined {
     for (const id of this.leaving) {
-      const victim = this.locked.has(id) || this.fetching.has(id) ? undefined : this.asVictim(id, this.upcoming(id, this.now) ?? Infinity);
+      const victim = this.locks[id] || this.fetching[id] ? undefined : this.asVictim(id, this.upcoming(id, this.now) ?? Infinity);
       if (victim) return victim;
     }
     return undefined;
@@ -354,9 +371,7 @@ class Scheduler {
 
   /** Of what may leave, the storage that is needed last; small ones only when nothing else is left. */
   private victim(): Victim | undefined {
-    return this.evictable.furthest(this.now, (id, next) =>
-      this.locked.has(id) || this.fetching.has(id) ? undefined : this.asVictim(id, next),
-    );
+    return this.evictable.furthest(this.now, (id, next) => (this.locks[id] || this.fetching[id] ? undefined : this.asVictim(id, next)));
   }
 
   /** How a storage is made again at its next use, when the policy lets that take the place of a transfer. */
@@ -386,7 +401,7 @@ class Scheduler {
     if (this.storage(id).pinned) return (this.changedBy[id] as number) >= at ? AT_HAND : undefined;
     const last = this.uses[id]?.at(-1) ?? -1;
     if (last < at) return this.chainOf(id, at, depth + 1);
-    return this.resident.has(id) || this.stored.has(id) ? AT_HAND : this.dropped.get(id);
+    return this.resident[id] || this.stored.has(id) ? AT_HAND : this.dropped.get(id);
   }
 
   private store(id: number): void {
@@ -408,9 +423,10 @@ class Scheduler {
 
   private prefetch(): void {
     const { operations } = this.program;
+    if (this.stored.size === 0) return;
     for (let at = this.now + 1; at < Math.min(operations.length, this.now + LOOK_AHEAD); at++)
       for (const id of (operations[at] as Operation).reads) {
-        if (this.resident.has(id) || !this.stored.has(id)) continue;
+        if (this.resident[id] || !this.stored.has(id)) continue;
         if (this.plan && !this.plan.reserve(id, this.now + 1, at)) continue;
         const offset = this.pool.allocate(id, this.storage(id).bytes, this.placement.apart ? 'high' : 'low');
         if (offset === undefined) return;
@@ -422,7 +438,7 @@ class Scheduler {
   }
 
   private freeIfDone(id: number, from = this.now + 1): void {
-    if (this.isFixed(id) || this.locked.has(id)) return;
+    if (this.isFixed(id) || this.locks[id]) return;
     const home = this.homes.has(id);
     if (this.upcoming(id, from) !== undefined || (home && !this.stored.has(id))) return this.noteNext(id, from);
     this.release(id);
@@ -433,7 +449,7 @@ class Scheduler {
     this.awaitFetch(id);
     this.steps.push({ kind: 'free', storage: id });
     this.pool.free(id);
-    this.resident.delete(id);
+    this.resident[id] = 0;
     this.evictable.forget(id);
     this.leaving.delete(id);
   }
@@ -454,18 +470,21 @@ class Scheduler {
 
   private lock(id: number): void {
     this.leaving.delete(id);
-    this.locked.set(id, (this.locked.get(id) ?? 0) + 1);
+    this.locks[id] = (this.locks[id] as number) + 1;
   }
 
   private unlock(id: number): void {
-    const count = (this.locked.get(id) ?? 1) - 1;
-    if (count === 0) this.locked.delete(id);
-    else this.locked.set(id, count);
+    this.locks[id] = (this.locks[id] as number) - 1;
   }
 
   private merged(): Step[] {
-    const first = this.inserted.get(-1) ?? [];
-    return [...first, ...this.steps.flatMap((step, at) => [step, ...(this.inserted.get(at) ?? [])])];
+    if (this.inserted.size === 0) return this.steps;
+    const merged = [...(this.inserted.get(-1) ?? [])];
+    this.steps.forEach((step, at) => {
+      merged.push(step);
+      for (const early of this.inserted.get(at) ?? []) merged.push(early);
+    });
+    return merged;
   }
 }
 

@@ -1,4 +1,5 @@
-import { Pool, type Fit } from './pool';
+import type { Fit } from './segments';
+import { Pool } from './pool';
 
 /** Moves that a miss or an eviction causes; `stored` tells the cache whether the external copy is already valid. */
 export interface CacheTraffic {

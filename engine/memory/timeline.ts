@@ -1,5 +1,5 @@
 import { heldBytes } from './pool';
-import type { MemoryProgram, Phase, StorageKind } from './program';
+import type { MemoryProgram, Phase, Storage, StorageKind } from './program';
 import type { Schedule } from './schedule';
 
 /** Bytes while one operation of the schedule runs. */
@@ -39,7 +39,7 @@ export function timelineOf(
   };
   const lastFetch = new Map(steps.flatMap((step, at) => (step.kind === 'fetch' ? [[step.storage, at] as const] : [])));
   for (const id of homes.keys()) leave(id, true);
-  const alive = new Set<number>();
+  const alive = new AliveStorages(storages);
   steps.forEach((step, at) => {
     if (step.kind === 'allocate') {
       count(step.storage, 1);
@@ -62,7 +62,7 @@ export function timelineOf(
         phase: step.only === undefined ? phase : 'recompute',
         bytes: { ...bytes },
         offloaded,
-        alive: largestOf(alive, storages),
+        alive: alive.largest(),
       });
     }
   });
@@ -72,15 +72,33 @@ export function timelineOf(
 /** How many storages a point names. */
 const NAMED = 6;
 
-function largestOf(alive: ReadonlySet<number>, storages: MemoryProgram['storages']): TimelinePoint['alive'] {
-  const top: { name: string; bytes: number; kind: StorageKind }[] = [];
-  for (const id of alive) {
-    const storage = storages[id];
-    if (!storage || storage.pinned || (top.length === NAMED && storage.bytes <= (top.at(-1)?.bytes ?? 0))) continue;
-    const { name, bytes, kind } = storage;
-    const at = top.findIndex((other) => other.bytes < bytes);
-    top.splice(at < 0 ? top.length : at, 0, { name, bytes, kind });
-    if (top.length > NAMED) top.pop();
+/** Storages alive that may leave the pool, by size. */
+class AliveStorages {
+  private readonly bySize = new Map<number, Set<number>>();
+  /** From large to small. */
+  private readonly sizes: readonly number[];
+
+  constructor(private readonly storages: MemoryProgram['storages']) {
+    this.sizes = [...new Set(storages.map(({ bytes }) => bytes))].sort((a, b) => b - a);
+    for (const size of this.sizes) this.bySize.set(size, new Set());
   }
-  return top;
+
+  add(id: number): void {
+    const storage = this.storages[id];
+    if (storage && !storage.pinned) this.bySize.get(storage.bytes)?.add(id);
+  }
+
+  delete(id: number): void {
+    this.bySize.get(this.storages[id]?.bytes ?? -1)?.delete(id);
+  }
+
+  largest(): TimelinePoint['alive'] {
+    const top: { name: string; bytes: number; kind: StorageKind }[] = [];
+    for (const size of this.sizes)
+      for (const id of this.bySize.get(size) ?? []) {
+        const { name, bytes, kind } = this.storages[id] as Storage;
+        if (top.push({ name, bytes, kind }) === NAMED) return top;
+      }
+    return top;
+  }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { BLOCK_BYTES, type Fit, Pool, blocksOf } from '../../../engine/memory/pool';
+import type { Fit } from '../../../engine/memory/segments';
+import { BLOCK_BYTES, Pool, blocksOf } from '../../../engine/memory/pool';
 import { constructRoute } from '../../../engine/memory/route';
 import { TensorCache } from '../../../engine/memory/tensorCache';
 
