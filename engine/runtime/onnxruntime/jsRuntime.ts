@@ -79,7 +79,7 @@ class JsProgram implements Program {
 
   #toOrt(name: string, tensor: Tensor | undefined): OrtTensor {
     if (!tensor) throw new SurgeryError('runtime-failed', `${this.label} needs the input ${name}`);
-    const data = ArrayBuffer.isView(tensor.data) ? tensor.data : tensor.data.map((s) => Buffer.from(s).toString());
+    const data = ArrayBuffer.isView(tensor.data) ? unshared(tensor.data) : tensor.data.map((s) => Buffer.from(s).toString());
     return new this.binding.Tensor(tensor.type as 'float32', data as Float32Array, tensor.dims);
   }
 
@@ -100,3 +100,6 @@ class JsProgram implements Program {
     this.#queue.close(() => void this.session.release());
   }
 }
+
+/** The binding takes no memory that threads share. */
+const unshared = (data: TypedArray): TypedArray => (data.buffer instanceof SharedArrayBuffer ? data.slice() : data);

@@ -11,8 +11,12 @@ import type { Split } from '../../../engine/datasets/dataset';
 import { workersThatPay } from '../../../engine/datasets/decodeWorkers';
 import { openDataset } from '../../../engine/datasets/openDataset';
 import { Random } from '../../../engine/graph/random';
+import { JsRuntime } from '../../../engine/runtime/onnxruntime/jsRuntime';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
+import { evaluate } from '../../../engine/training/evaluate';
 import { train } from '../../../engine/training/train';
+import { assertClose } from '../../support/close';
+import { openWebAssembly, tensorFlow, useCpu } from '../../support/tensorFlow';
 
 const SIZE = 20;
 
@@ -102,6 +106,16 @@ describe('decoding in workers', () => {
     writePicture(other, 1, SIZE + 1);
     await assert.rejects(contents(split, { batch: 21, workers: 2 }), /owl.3\.jpg.*21 x 21 pixels.*size=20x20/);
     writePicture(other, 1);
+  });
+
+  it('fills memory that every runtime takes', async () => {
+    const split = await open();
+    const network = createModel('mlp', { input: [3, SIZE, SIZE], classes: 3, seed: 1 });
+    const losses: number[] = [];
+    for (const runtime of [openRuntime(), new JsRuntime(), tensorFlow, await openWebAssembly()])
+      losses.push((await evaluate(runtime, network, batches(split, { batch: 8, workers: 1 }))).loss);
+    await useCpu();
+    assertClose(losses, Array<number>(4).fill(losses[0] ?? NaN), 1e-5, 'losses');
   });
 
   it('leaves no worker when training is cancelled', async () => {
