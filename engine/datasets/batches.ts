@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { elementCount } from '../graph/tensor';
-import type { Tensor } from '../graph/tensor';
+import { type Tensor, elementCount } from '../graph/tensor';
 import type { Split } from './dataset';
 import { DecodeWorkers, workersThatPay } from './decodeWorkers';
 import { Normaliser, type Scaling } from './normaliser';
@@ -32,7 +31,8 @@ export const batchCount = (split: Split, batch: number, dropLast = false): numbe
 
 /**
  * The samples of a split in batches. The next ones are loaded, augmented and normalised while the caller awaits the network's computation: pictures by workers
- * where that pays, all else on this thread, which the network's computation leaves free. Workers end with the iteration. Throws SurgeryError 'option-invalid' and what reading throws.
+ * where that pays, all else on this thread, which the network's computation leaves free. Workers end when the iteration is
+ * left early, or a few seconds after it. Throws SurgeryError 'option-invalid' and what reading throws.
  */
 export async function* batches(split: Split, options: BatchOptions): AsyncGenerator<Batch, void, undefined> {
   const loader = new BatchLoader(split, options);
