@@ -1,3 +1,4 @@
+import { Random } from '../graph/random';
 import { BLOCK_BYTES, blocksOf } from './pool';
 import type { MemoryProgram } from './program';
 import type { Schedule, Step } from './schedule';
@@ -24,23 +25,32 @@ const MOST_ATTEMPTS = 30;
 /**
  * The same schedule with offsets that are chosen in the knowledge of all its stays: the largest, the longest or both first, each in
  * the tightest gap that is free as long as it stays (greedy by size, Pisarchyk and Lee 2020, "Efficient memory management for deep
- * neural net inference"). While this takes more than `budget` bytes, what came to lie highest gets its place earlier.
+ * neural net inference"). While this takes more than `budget` bytes, what came to lie highest gets its place earlier, and in the best
+ * order so far by a drawn number of places once the usual attempts are over.
+ *
+ * @param patience how many times the usual attempts are made
  */
-export function placeOffline(program: MemoryProgram, schedule: Schedule, budget: number): Schedule {
+export function placeOffline(program: MemoryProgram, schedule: Schedule, budget: number, patience = 1): Schedule {
   const stays = staysOf(program, schedule.steps);
   const enough = Math.floor(budget / BLOCK_BYTES);
-  const attempts = Math.min(MOST_ATTEMPTS, Math.ceil(EFFORT / stays.size ** 2));
+  const usual = Math.min(MOST_ATTEMPTS, Math.ceil(EFFORT / stays.size ** 2));
+  const attempts = Math.ceil(patience * usual);
   let extent = Infinity;
   let offsets = new Map<number, number>();
+  const random = new Random(stays.size);
   for (const compare of ORDERS) {
-    const order = [...stays.values()].sort(compare);
+    let order = [...stays.values()].sort(compare);
+    let best = { order, end: Infinity, at: 0 };
     for (let attempt = 0; attempt < attempts && extent > enough; attempt++) {
       const highest = placeAll(order);
+      if (highest.end <= best.end) best = { order, ...highest };
       if (highest.end < extent) {
         extent = highest.end;
         offsets = new Map([...stays].map(([at, { offset }]) => [at, offset * BLOCK_BYTES]));
       }
-      order.splice(highest.at >> 1, 0, ...order.splice(highest.at, 1));
+      const [base, from, to] = attempt < usual ? [order, highest.at, highest.at >> 1] : [best.order, best.at, random.integer(best.at)];
+      order = [...base];
+      order.splice(to, 0, ...order.splice(from, 1));
     }
   }
   const steps = schedule.steps.map((step, at): Step => (step.kind === 'allocate' ? { ...step, offset: offsets.get(at) as number } : step));

@@ -1,7 +1,7 @@
 import { SurgeryError } from '../graph/errors';
 import type { MemoryProgram, Operation } from './program';
 import type { MemoryPolicy } from '../contract/memory';
-import type { Schedule } from './schedule';
+import type { Schedule, Step } from './schedule';
 import { placeOffline } from './offlinePlacement';
 import { BudgetTooSmall, PLACEMENTS, type Placement, scheduleEverything, scheduleWithin } from './scheduler';
 import { VISIBLE_SPILL_SPEED } from './spillCost';
@@ -27,10 +27,15 @@ const MANY_OPERATIONS = 20_000;
 const FEW_OPERATIONS = 4_000;
 /** Bytes that a schedule without places may hold at once, as parts of the budget: what it leaves is for what lies fallow. */
 const FILLINGS = [1, 0.96, 0.9];
+/** Those tried besides where it is planned what leaves: how much lies fallow differs from one choice to the next. */
+const FINER_FILLINGS = [0.98, 0.94, 0.92, 0.87];
 /** Ways to plan what leaves; without a plan it is what is needed last. */
 const REACHES = [undefined, 0.5, 1];
 /** Up to this many operations it is planned what leaves. */
 const PLANNED_OPERATIONS = 1_500;
+/** How much longer places are looked for in the end, for how many of the cheapest schedules. */
+const PATIENCE = 30;
+const PATIENT_TRIALS = 12;
 /** Parts of a budget that are tried when the whole of it fails. */
 const SMALLER = [1, 0.98, 0.95, 0.9];
 /** Groups of weights and state of which it is tried to keep them in the pool after all. */
@@ -90,13 +95,28 @@ function cheapestWithin(program: MemoryProgram, policy: MemoryPolicy, budget: nu
   const failures: BudgetTooSmall[] = [];
   const free = withoutSaving(program, budget, failures);
   if (free) return { ...free, policy };
+  const counted: Found[] = [];
   const found = (policy === 'auto' ? SAVING : [policy]).flatMap(
-    (by) => cheapestOf(program, waysToSave(program, by, budget), budget, failures) ?? [],
+    (by) => cheapestOf(program, waysToSave(program, by, budget), budget, failures, counted) ?? [],
   );
-  if (found.length === 0) throw furthest(program, failures);
-  const best = found.reduce((a, b) => (extraSeconds(b.schedule) < extraSeconds(a.schedule) ? b : a));
+  const quick = found.length === 0 ? undefined : found.reduce((a, b) => (extraSeconds(b.schedule) < extraSeconds(a.schedule) ? b : a));
+  const best = placedPatiently(program, counted, budget, quick) ?? quick;
+  if (!best) throw furthest(program, failures);
   return { ...bringHome(program, best, budget), policy };
 }
+
+/** The cheapest schedule without places that finds them after a long search, of those that cost less than one that found them soon. */
+function placedPatiently(program: MemoryProgram, counted: readonly Found[], budget: number, quick: Found | undefined): Found | undefined {
+  const least = quick ? extraSeconds(quick.schedule) : Infinity;
+  const cheaper = counted.filter(({ schedule }) => extraSeconds(schedule) < least).sort(byExtraSeconds);
+  for (const { way, schedule } of cheaper.slice(0, PATIENT_TRIALS)) {
+    const placed = placeOffline(program, schedule, budget, PATIENCE);
+    if (placed.poolBytes <= budget) return { way, schedule: placed };
+  }
+  return undefined;
+}
+
+const byExtraSeconds = (a: Found, b: Found): number => extraSeconds(a.schedule) - extraSeconds(b.schedule);
 
 /** Keeps weights and state in the pool, largest first, where the budget has room for them and it saves time. */
 function bringHome(program: MemoryProgram, { way, schedule }: Found, budget: number): Schedule {
@@ -119,7 +139,9 @@ function expectToFit(program: MemoryProgram, policy: MemoryPolicy, budget: numbe
   const policies = policy === 'auto' ? SAVING : [policy];
   const large = program.operations.length > FEW_OPERATIONS;
   const likely = (by: MemoryPolicy): Way[] =>
-    waysToSave(program, by, budget).filter(({ reach, placement }) => (large ? placement === SIMPLEST : reach !== 1));
+    waysToSave(program, by, budget).filter(({ reach, placement, filling }) =>
+      large ? placement === SIMPLEST : reach !== 1 && !FINER_FILLINGS.includes(filling ?? 1),
+    );
   if (policies.some((by) => first(program, likely(by), budget, failures))) return;
   if ((!large || policy === 'liveness') && withoutSaving(program, budget, failures)) return;
   throw furthest(program, failures);
@@ -135,14 +157,43 @@ interface Found {
   readonly schedule: Schedule;
 }
 
-function cheapestOf(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Found | undefined {
+/** @param counted takes the schedules without places that were tried */
+function cheapestOf(
+  program: MemoryProgram,
+  ways: readonly Way[],
+  budget: number,
+  failures: BudgetTooSmall[],
+  counted: Found[],
+): Found | undefined {
+  const isLater = ({ filling }: Way): boolean => filling !== undefined;
+  const tried = differentSchedules(program, ways.filter(isLater), budget, failures);
+  counted.push(...tried);
   let best: Found | undefined;
-  for (const way of ways) {
+  for (const { way, schedule } of tried) {
+    const placed = unlessTooSmall(failures, () => placeWithin(program, schedule, budget));
+    if (placed) best = { way, schedule: placed };
+    if (best) break;
+  }
+  for (const way of ways.filter((each) => !isLater(each))) {
     const schedule = attempt(program, way, budget, failures);
     if (schedule && (!best || extraSeconds(schedule) < extraSeconds(best.schedule))) best = { way, schedule };
     if (best && program.operations.length > MANY_OPERATIONS) break;
   }
   return best;
+}
+
+const subjectOf = (step: Step): number => ('operation' in step ? step.operation : 'to' in step ? step.to : step.storage);
+
+/** Schedules without places, the cheapest first. */
+function differentSchedules(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Found[] {
+  const different = new Map<string, Found>();
+  for (const way of ways) {
+    const schedule = unlessTooSmall(failures, () => countWithin(program, way, budget));
+    if (!schedule) continue;
+    const key = schedule.steps.map((step) => `${step.kind} ${subjectOf(step)}`).join();
+    if (!different.has(key)) different.set(key, { way, schedule });
+  }
+  return [...different.values()].sort(byExtraSeconds);
 }
 
 function first(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
@@ -154,13 +205,28 @@ function first(program: MemoryProgram, ways: readonly Way[], budget: number, fai
 }
 
 function attempt(program: MemoryProgram, way: Way, budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
-  const { by, placement, away, filling, reach } = way;
+  const { by, placement, away, filling } = way;
+  return unlessTooSmall(failures, () =>
+    filling === undefined
+      ? scheduleWithin(program, budget, by, placement, away)
+      : placeWithin(program, countWithin(program, way, budget), budget),
+  );
+}
+
+function countWithin(program: MemoryProgram, { by, placement, away, filling = 1, reach }: Way, budget: number): Schedule {
+  const plan = reach === undefined ? undefined : new EvictionPlan(program, filling * budget, by, away ?? new Set(), reach);
+  return scheduleWithin(program, filling * budget, by, placement, away, plan);
+}
+
+function placeWithin(program: MemoryProgram, counted: Schedule, budget: number): Schedule {
+  const schedule = placeOffline(program, counted, budget);
+  if (schedule.poolBytes > budget) throw new BudgetTooSmall(program.operations[schedule.peakOperation] as Operation, budget);
+  return schedule;
+}
+
+function unlessTooSmall(failures: BudgetTooSmall[], find: () => Schedule): Schedule | undefined {
   try {
-    if (filling === undefined) return scheduleWithin(program, budget, by, placement, away);
-    const plan = reach === undefined ? undefined : new EvictionPlan(program, filling * budget, by, away ?? new Set(), reach);
-    const schedule = placeOffline(program, scheduleWithin(program, filling * budget, by, placement, away, plan), budget);
-    if (schedule.poolBytes > budget) throw new BudgetTooSmall(program.operations[schedule.peakOperation] as Operation, budget);
-    return schedule;
+    return find();
   } catch (error) {
     if (!(error instanceof BudgetTooSmall)) throw error;
     failures.push(error);
@@ -185,8 +251,9 @@ function withoutSaving(program: MemoryProgram, budget: number, failures: BudgetT
 }
 
 function waysToPlace({ operations }: MemoryProgram, way: Pick<Way, 'by' | 'away'>): Way[] {
-  const fillings = way.by === 'liveness' ? FILLINGS.slice(0, 1) : FILLINGS;
-  const reaches = way.by === 'liveness' || operations.length > PLANNED_OPERATIONS ? [undefined] : REACHES;
+  const planned = way.by !== 'liveness' && operations.length <= PLANNED_OPERATIONS;
+  const fillings = way.by === 'liveness' ? FILLINGS.slice(0, 1) : planned ? [...FILLINGS, ...FINER_FILLINGS] : FILLINGS;
+  const reaches = planned ? REACHES : [undefined];
   const later = { ...way, placement: LATER };
   const offline =
     operations.length > FEW_OPERATIONS ? [] : fillings.flatMap((filling) => reaches.map((reach) => ({ ...later, filling, reach })));
