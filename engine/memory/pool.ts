@@ -116,9 +116,9 @@ export class Tally {
     return 0;
   }
 
-  /** Raises the capacity to hold `bytes` beside what is allocated. */
+  /** Raises the capacity to hold `bytes` beside what is allocated, by a hundredth at least. */
   grow(bytes: number): void {
-    this.#capacity = this.usedBytes + heldBytes(bytes);
+    this.#capacity = Math.max(this.usedBytes + heldBytes(bytes), 1.01 * this.#capacity);
   }
 
   rename(from: number, to: number): void {
