@@ -13,6 +13,15 @@ export interface Edit {
   redo(): Promise<void>;
 }
 
+/** The edits that the file on disk has. */
+export type SavedEdits = Pick<SurgeryPlan, 'operations' | 'locked'>;
+
+/** A document's edits with those of them that were saved, to open it with them again. */
+export interface DocumentBackup {
+  readonly plan: SurgeryPlan;
+  readonly saved: SavedEdits;
+}
+
 /** A model file as base and plan (DESIGN 5.4). The base never changes: before the first save it is copied aside, so that every edit stays undoable. */
 export class ModelDocument implements vscode.CustomDocument {
   private base: string;
@@ -35,8 +44,8 @@ export class ModelDocument implements vscode.CustomDocument {
     base: string,
     private readonly original: ModelSummary,
     shown: ModelSummary,
-    operations: readonly PlanOperation[],
-    locked: readonly string[],
+    { operations, locked = [] }: SavedEdits,
+    private saved: SavedEdits,
   ) {
     this.base = base;
     this.lockedLayers = locked;
@@ -44,11 +53,12 @@ export class ModelDocument implements vscode.CustomDocument {
     this.current = operations;
   }
 
-  static async open(uri: vscode.Uri, engine: EngineClient, runs: Runs, storage: string, backup?: SurgeryPlan): Promise<ModelDocument> {
-    const base = backup?.base.path ?? uri.fsPath;
+  static async open(uri: vscode.Uri, engine: EngineClient, runs: Runs, storage: string, backup?: DocumentBackup): Promise<ModelDocument> {
+    const base = backup?.plan.base.path ?? uri.fsPath;
     const original = await engine.request('model/inspect', { path: base });
-    const shown = backup ? await engine.request('model/inspect', { path: base, plan: backup }) : original;
-    return new ModelDocument(uri, engine, runs, storage, base, original, shown, backup?.operations ?? [], backup?.locked ?? []);
+    const shown = backup ? await engine.request('model/inspect', { path: base, plan: backup.plan }) : original;
+    const unedited: SavedEdits = { operations: [] };
+    return new ModelDocument(uri, engine, runs, storage, base, original, shown, backup?.plan ?? unedited, backup?.saved ?? unedited);
   }
 
   get file(): string {
@@ -136,6 +146,16 @@ export class ModelDocument implements vscode.CustomDocument {
     this.changed.fire();
   }
 
+  get backup(): DocumentBackup {
+    return { plan: this.plan, saved: this.saved };
+  }
+
+  async save(): Promise<void> {
+    const saved = { operations: this.current, locked: this.lockedLayers };
+    await this.saveTo(this.file);
+    this.saved = saved;
+  }
+
   /** Writes the result to a file that then takes the target's name. Saving over the base first keeps a copy of it. */
   async saveTo(target: string): Promise<void> {
     if (target === this.base) await this.keepBase();
@@ -162,8 +182,8 @@ export class ModelDocument implements vscode.CustomDocument {
   }
 
   async revert(): Promise<void> {
-    this.lockedLayers = [];
-    await this.show([]);
+    this.lockedLayers = this.saved.locked ?? [];
+    await this.show(this.saved.operations);
   }
 
   dispose(): void {

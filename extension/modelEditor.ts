@@ -1,11 +1,10 @@
-import { rm, writeFile, readFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { SurgeryPlan } from '../engine/contract/plan';
 import type { ModelPageContract } from '../engine/contract/page';
 import type { Criterion } from '../engine/contract/models';
 import type { EngineClient } from './engineClient';
-import { ModelDocument } from './modelDocument';
+import { ModelDocument, type DocumentBackup } from './modelDocument';
 import { openModelPage } from './modelPage';
 import type { Runs } from './runs';
 import { SAMPLE_DATA, isSample } from './sample';
@@ -38,7 +37,7 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   }
 
   async openCustomDocument(uri: vscode.Uri, { backupId }: vscode.CustomDocumentOpenContext): Promise<ModelDocument> {
-    const backup = backupId ? (JSON.parse(await readFile(vscode.Uri.parse(backupId).fsPath, 'utf8')) as SurgeryPlan) : undefined;
+    const backup = backupId ? (JSON.parse(await readFile(vscode.Uri.parse(backupId).fsPath, 'utf8')) as DocumentBackup) : undefined;
     const document = await ModelDocument.open(
       uri,
       this.engine,
@@ -85,7 +84,7 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
   }
 
   async saveCustomDocument(document: ModelDocument): Promise<void> {
-    await document.saveTo(document.file);
+    await document.save();
   }
 
   async saveCustomDocumentAs(document: ModelDocument, destination: vscode.Uri): Promise<void> {
@@ -101,7 +100,9 @@ export class ModelEditorProvider implements vscode.CustomEditorProvider<ModelDoc
     { destination }: vscode.CustomDocumentBackupContext,
   ): Promise<vscode.CustomDocumentBackup> {
     await vscode.workspace.fs.createDirectory(vscode.Uri.joinPath(destination, '..'));
-    await writeFile(destination.fsPath, JSON.stringify(document.plan));
+    const temporary = `${destination.fsPath}.tmp`;
+    await writeFile(temporary, JSON.stringify(document.backup));
+    await rename(temporary, destination.fsPath);
     return { id: destination.toString(), delete: () => void rm(destination.fsPath, { force: true }) };
   }
 

@@ -14,6 +14,7 @@ describe('the sample in the workbench', () => {
   let server;
   let pick;
   let command;
+  let startCommand;
   let shot;
   let setColours;
   let shotInColours;
@@ -21,7 +22,7 @@ describe('the sample in the workbench', () => {
 
   before(async () => {
     session = await openSession({ files: { 'model.py': path.join(root, 'sample/model.py') } });
-    ({ page, server, pick, command, shot, setColours, shotInColours } = session);
+    ({ page, server, pick, command, startCommand, shot, setColours, shotInColours } = session);
     await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'model.py' }).waitFor({ timeout: 90_000 });
   });
 
@@ -196,7 +197,7 @@ describe('the sample in the workbench', () => {
     await page.keyboard.press('Control+Shift+E');
   });
 
-  it('saves a smaller file that evaluates as its plan did, and opens it again', async () => {
+  it('saves a smaller file', async () => {
     const before = statSync(file()).size;
     await webview().locator('h1').click();
     await page.keyboard.press('Control+s');
@@ -204,6 +205,21 @@ describe('the sample in the workbench', () => {
     const saved = scalpel('inspect', file());
     const shown = await figure('MACs').innerText();
     assert.equal(`${(saved.totals.macs / 1e6).toPrecision(3)} M`, shown);
+  });
+
+  it('reverts to what was saved', async () => {
+    const saved = await figure('MACs').innerText();
+    await startCommand('Scalpel: Prune to a Budget');
+    await page.locator('.quick-input-widget', { hasText: 'Percentage of the MACs' }).waitFor();
+    await page.keyboard.press('Enter');
+    await until(async () => (await figure('MACs').innerText()) !== saved, 'it is cut again', 60_000);
+    await command('File: Revert File');
+    await until(async () => (await figure('MACs').innerText()) === saved, 'the saved cut is shown');
+    assert.equal(await page.locator('.tabs-container .tab.dirty').count(), 0);
+  });
+
+  it('evaluates the saved file as its plan did, and opens it again', async () => {
+    const shown = await figure('MACs').innerText();
     const { accuracy } = scalpel('evaluate', file(), '--data', DATA);
     await command('Scalpel: Evaluate');
     const toast = page.locator('.notification-list-item-message', { hasText: 'of 1000' });
