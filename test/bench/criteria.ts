@@ -1,7 +1,7 @@
 /**
  * Tick-Tock against cutting once by L1 norm or at random, at the same budget, over seeds: with the same fine-tuning (the paper's
  * protocol, in which Ticks and Tocks are part of the method), and with as many training steps in all, those of Ticks included.
- * npx tsx test/bench/criteria.ts FOLDER [DATA] [SEEDS] [FRACTION OF MACS]; results in FOLDER are not computed again.
+ * npx tsx test/bench/criteria.ts FOLDER [DATA] [SEEDS, such as 1,2,3] [FRACTION OF MACS]; results in FOLDER are not computed again.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,12 +14,15 @@ import { pruneModel } from '../../engine/server/operations/prune';
 import { tickTockModel } from '../../engine/server/operations/tickTock';
 import { trainModel } from '../../engine/server/operations/train';
 
-const [folder, where = 'generated:shapes?classes=10&size=12&seed=1&count=15000', seeds = '3', fraction = '0.25'] = process.argv.slice(2);
+const [folder, where = 'generated:shapes?classes=10&size=12&seed=1&count=15000', seeds = '1,2,3', fraction = '0.25'] =
+  process.argv.slice(2);
 const DATA = { data: where, limit: 5000, threads: 1 };
 const FLOPS = Number(fraction);
 const BATCH = 128;
 const FINETUNE = 4;
 const RATE = 0.03;
+/** For runs in which each step of a Tick is one less of tuning: few short Ticks that cost counts in, no Tocks, no group cut to a thread. */
+const SHORT = { perCost: true, filtersPerTick: 0.1, tickData: 0.1, initialTock: false, ticksPerTock: 1000, minimumKept: 0.4 };
 
 interface Result {
   /** % of all test images that are correct. */
@@ -50,6 +53,8 @@ class Comparison {
     const perCost = await this.once('tick-tock per MAC', () => this.tickTock('tick-tock per MAC', { perCost: true }));
     await this.once('tick-tock without Tocks', () => this.tickTock('tick-tock without Tocks', { initialTock: false, ticksPerTock: 1000 }));
     const all = Math.ceil(Math.max(plain.epochs, perCost.epochs));
+    await this.once('tick-tock of short Ticks', () => this.tickTock('tick-tock of short Ticks', SHORT));
+    await this.once('tick-tock of short Ticks, equal steps', () => this.ticksThenTuning('tick-tock of short Ticks, equal steps', all));
     for (const criterion of ['l1', 'random'] as const) {
       await this.once(`${criterion}, equal fine-tuning`, () => this.oneShot(`${criterion}, equal fine-tuning`, { criterion }, FINETUNE));
       await this.once(`${criterion}, equal steps`, () => this.oneShot(`${criterion}, equal steps`, { criterion }, all));
@@ -100,19 +105,30 @@ class Comparison {
     return history.length - ticks + config.tickData * ticks;
   }
 
+  /** Short Ticks, then as much tuning as is left of `epochs`. */
+  private async ticksThenTuning(name: string, epochs: number): Promise<number> {
+    const used = await this.tickTock(`${name} cut`, { ...SHORT, finetuneEpochs: 0 });
+    const left = Math.floor(epochs - used);
+    await this.tune(`${name} cut`, name, left);
+    return used + left;
+  }
+
   private async oneShot(name: string, ranking: { criterion: Criterion; perCost?: boolean }, epochs: number): Promise<number> {
-    const { seed } = this;
-    await pruneModel(this.at('unpruned'), { ...DATA, ...ranking, flops: FLOPS, seed, output: this.at(`${name} cut`) });
-    const tuning = { epochs, batch: BATCH, learningRate: RATE, schedule: 'triangular', seed } as const;
-    await trainModel(this.at(`${name} cut`), { ...DATA, ...tuning, output: this.at(name) });
+    await pruneModel(this.at('unpruned'), { ...DATA, ...ranking, flops: FLOPS, seed: this.seed, output: this.at(`${name} cut`) });
+    await this.tune(`${name} cut`, name, epochs);
     return epochs;
+  }
+
+  private async tune(from: string, to: string, epochs: number): Promise<void> {
+    const tuning = { epochs, batch: BATCH, learningRate: RATE, schedule: 'triangular', seed: this.seed } as const;
+    await trainModel(this.at(from), { ...DATA, ...tuning, output: this.at(to) });
   }
 }
 
 async function main(): Promise<void> {
   if (!folder) throw new Error('Name a folder for the results');
   mkdirSync(folder, { recursive: true });
-  for (let seed = 1; seed <= Number(seeds); seed++) await new Comparison(folder, seed).run();
+  for (const seed of seeds.split(',').map(Number)) await new Comparison(folder, seed).run();
 }
 
 void main();
