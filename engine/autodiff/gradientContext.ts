@@ -2,7 +2,7 @@ import { SurgeryError } from '../graph/errors';
 import type { Node } from '../graph/graph';
 import type { GraphBuilder } from '../ops/graphBuilder';
 import type { AttributeInput, ExpansionContext, GradientContext } from '../ops/opRecord';
-import { NamedEmitter } from './namedEmitter';
+import { NamedEmitter } from '../ops/namedEmitter';
 
 /** What a gradient rule sees of one forward node; everything it emits is named after that node. */
 export class NodeGradient extends NamedEmitter implements GradientContext {

@@ -8,7 +8,7 @@ import { type BlockedForward, type BlockedForwardOptions, BlockedPass, blockedFo
 import type { Encoding } from './encoding';
 import { ForwardPass } from './forwardPass';
 import { type Distillation, type Loss, distillationLoss, logitsOf, meanSquaredError, softmaxCrossEntropy } from './loss';
-import { NamedEmitter } from './namedEmitter';
+import { NamedEmitter } from '../ops/namedEmitter';
 import type { StateSlot } from './optimiser';
 import type { Perturbation, RandomInput, Site, SiteContext } from './perturbation';
 import { type TrackedNorm, followStatistics } from './runningStatistics';

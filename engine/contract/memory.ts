@@ -71,6 +71,26 @@ export interface MemoryPoint {
   readonly alive: readonly { readonly name: string; readonly bytes: number; readonly kind: MemoryKind }[];
 }
 
+/**
+ * How a convolution's gradients are computed within a budget. 'steady': as without one wherever that fits, so that results do not depend on the
+ * budget; slimmer where it does not fit otherwise. 'dynamic': in whatever way takes the least time.
+ */
+export type WorkspaceMode = 'steady' | 'dynamic';
+
+/** How a gradient of a convolution is computed, which can be computed in several ways. */
+export interface ConvolutionForm {
+  readonly layer: string;
+  readonly gradient: 'input' | 'weight';
+  readonly form: string;
+  /** What it holds beside what comes in and goes out. */
+  readonly workspaceBytes: number;
+  /** What the tensors held at its step leave of the budget. */
+  readonly bytesLeft: number;
+  /** What is taken where memory does not matter. */
+  readonly fastestForm: string;
+  readonly fastestWorkspaceBytes: number;
+}
+
 export interface MemoryReport {
   readonly batch: number;
   readonly budget?: number;
@@ -83,6 +103,8 @@ export interface MemoryReport {
   readonly policies: readonly PolicyReport[];
   /** Of the policy asked for. */
   readonly timeline: readonly MemoryPoint[];
+  /** Of the policy asked for, where it fits: gradients of convolutions that can be computed in several ways. */
+  readonly convolutions: readonly ConvolutionForm[];
   /** Largest batch that the budget holds; only when asked for. */
   readonly largestBatch?: number;
   /** What would help when the budget does not hold the batch. */
@@ -93,6 +115,8 @@ export interface MemoryOptions extends Pick<TrainOptions, 'optimiser' | 'momentu
   readonly batch: number;
   readonly budget?: number;
   readonly policy?: MemoryPolicy;
+  /** 'steady' by default. */
+  readonly workspace?: WorkspaceMode;
   /** Looked for when left out only if the budget does not hold the batch. */
   readonly largestBatch?: boolean;
 }

@@ -1,4 +1,4 @@
-import { NamedEmitter } from '../namedEmitter';
+import { NamedEmitter } from '../../ops/namedEmitter';
 import { type Node, consumersOf, floatOf, intOf } from '../../graph/graph';
 import { type Tensor, elementCount, numbersOf } from '../../graph/tensor';
 import { GraphBuilder } from '../../ops/graphBuilder';

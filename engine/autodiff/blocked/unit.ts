@@ -155,7 +155,7 @@ function convGradients(context: GradientContext, unit: Unit, g: string, factor?:
 
 /** Nothing flows into the zeros between merged groups. */
 function weightGradient(context: GradientContext, { sizes, mask }: UnitConv, x: string, g: string, factor?: string): string {
-  const dw = weightGradientForm(sizes, context.costs).emit(context, sizes, x, g);
+  const dw = weightGradientForm(sizes, context.costs, context.node.name).emit(context, sizes, x, g);
   const own = mask ? context.emit('Mul', [dw, context.floats(context.shape(dw), mask)]) : dw;
   return scaledRows(context, own, sizes, factor);
 }

@@ -1,5 +1,7 @@
 import { elementCount } from '../../graph/tensor';
+import type { Graph } from '../../graph/graph';
 import type { ConvShape, CostTable } from '../../ops/costTable';
+import { GraphBuilder } from '../../ops/graphBuilder';
 import type { Emitter } from '../../ops/opRecord';
 import { concat, leaveBlocks, nchwc, reshape, sumOver, transpose } from './emit';
 import { type BlockedConv, channelsPerGroup } from './sizes';
@@ -270,13 +272,23 @@ const shapeOf = ({ batch, channels, filters, input, kernel, stride, groups }: Bl
   groups,
 });
 
-/** The form that the measurements of this machine say is the fastest for such shapes, or else the built-in ones. */
-export function weightGradientForm(conv: BlockedConv, costs?: CostTable): WeightGradientForm {
+/** The gradient alone, of an input `x` and an output's gradient `g`. */
+export function weightGradientGraph(form: WeightGradientForm, conv: BlockedConv): Graph {
+  const builder = new GraphBuilder(`${form.name} gradient`);
+  builder.input('x', [conv.batch, conv.channels, ...conv.input]);
+  builder.input('g', [conv.batch, conv.filters, ...conv.output]);
+  builder.output(form.emit(builder, conv, 'x', 'g'));
+  return builder.graph;
+}
+
+/** The form that is chosen by the costs, such as measurements of this machine, or else the built-in one. `node` is the convolution's name. */
+export function weightGradientForm(conv: BlockedConv, costs?: CostTable, node = ''): WeightGradientForm {
   const able = WEIGHT_GRADIENT_FORMS.filter((form) => form.applies(conv));
   const usual = builtInForm(conv);
   const names = able.map((form) => form.name);
-  const measured = costs?.fastest('blocked-weight-gradient', shapeOf(conv), names, usual.name);
-  return able.find((form) => form.name === measured) ?? usual;
+  const question = { node, key: JSON.stringify(conv), graphOf: (name: string) => weightGradientGraph(named(name), conv) };
+  const chosen = costs?.fastest('blocked-weight-gradient', shapeOf(conv), names, usual.name, question);
+  return able.find((form) => form.name === chosen) ?? usual;
 }
 
 function builtInForm(conv: BlockedConv): WeightGradientForm {

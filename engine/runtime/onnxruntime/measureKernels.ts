@@ -1,6 +1,6 @@
 import { appendBackward } from '../../autodiff/backward';
 import { blockedConvOf } from '../../autodiff/blocked/sizes';
-import { WEIGHT_GRADIENT_FORMS as BLOCKED_FORMS, weightGradientForm } from '../../autodiff/blocked/weightGradient';
+import { WEIGHT_GRADIENT_FORMS as BLOCKED_FORMS, weightGradientForm, weightGradientGraph } from '../../autodiff/blocked/weightGradient';
 import type { Graph, Node } from '../../graph/graph';
 import { removeUnused } from '../../graph/removeUnused';
 import { Random } from '../../graph/random';
@@ -105,13 +105,7 @@ function blockedGradients(shape: ConvShape, block: number): Candidates[] {
   const sizes = blockedConvOf(node, ...dims, block, shape.channels < block);
   if (!sizes) return [];
   const graphs = new Map(
-    BLOCKED_FORMS.filter((form) => form.applies(sizes)).map((form) => {
-      const builder = new GraphBuilder(`${form.name} gradient`);
-      builder.input('x', [sizes.batch, sizes.channels, ...sizes.input]);
-      builder.input('g', [sizes.batch, sizes.filters, ...sizes.output]);
-      builder.output(form.emit(builder, sizes, 'x', 'g'));
-      return [form.name, builder.graph];
-    }),
+    BLOCKED_FORMS.filter((form) => form.applies(sizes)).map((form) => [form.name, weightGradientGraph(form, sizes)]),
   );
   return [{ job: 'blocked-weight-gradient', graphs, usual: weightGradientForm(sizes).name }];
 }

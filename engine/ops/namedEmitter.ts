@@ -1,8 +1,8 @@
 import type { Node } from '../graph/graph';
 import type { ElementType, Tensor } from '../graph/tensor';
-import type { CostTable } from '../ops/costTable';
-import type { GraphBuilder } from '../ops/graphBuilder';
-import type { AttributeInput, EmitOptions, Emitter } from '../ops/opRecord';
+import type { CostTable } from './costTable';
+import type { GraphBuilder } from './graphBuilder';
+import type { AttributeInput, EmitOptions, Emitter } from './opRecord';
 
 /** Emits into a graph under names that begin with a stem. */
 export class NamedEmitter implements Emitter {
