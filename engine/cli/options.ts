@@ -112,3 +112,6 @@ export function checkBudget({ flops, params, filters, latency }: BudgetFlags): v
 const roundTo = (text: string): RoundTo => (text === 'auto' ? text : positiveInteger(text));
 
 export const addJson = (command: Command): Command => command.option('--json', 'print one JSON document on stdout and nothing else');
+
+export const WORKSPACE_HELP =
+  'gradients of convolutions within a budget: fixed as without one, or dynamic, in the way that takes the least time (results then differ by rounding)';

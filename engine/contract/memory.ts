@@ -72,10 +72,10 @@ export interface MemoryPoint {
 }
 
 /**
- * How a convolution's gradients are computed within a budget. 'steady': as without one wherever that fits, so that results do not depend on the
- * budget; slimmer where it does not fit otherwise. 'dynamic': in whatever way takes the least time.
+ * How gradients of convolutions are computed within a budget. 'fixed': as without one, so that results do not depend on the budget. 'dynamic': in
+ * whatever way takes the least time within it; results then differ by rounding.
  */
-export type WorkspaceMode = 'steady' | 'dynamic';
+export type WorkspaceMode = 'fixed' | 'dynamic';
 
 /** How a gradient of a convolution is computed, which can be computed in several ways. */
 export interface ConvolutionForm {
@@ -103,8 +103,8 @@ export interface MemoryReport {
   readonly policies: readonly PolicyReport[];
   /** Of the policy asked for. */
   readonly timeline: readonly MemoryPoint[];
-  /** Of the policy asked for, where it fits: gradients of convolutions that can be computed in several ways. */
-  readonly convolutions: readonly ConvolutionForm[];
+  /** Of the policy asked for, with a dynamic workspace: gradients of convolutions that can be computed in several ways. */
+  readonly convolutions?: readonly ConvolutionForm[];
   /** Largest batch that the budget holds; only when asked for. */
   readonly largestBatch?: number;
   /** What would help when the budget does not hold the batch. */
@@ -115,7 +115,7 @@ export interface MemoryOptions extends Pick<TrainOptions, 'optimiser' | 'momentu
   readonly batch: number;
   readonly budget?: number;
   readonly policy?: MemoryPolicy;
-  /** 'steady' by default. */
+  /** 'fixed' by default. */
   readonly workspace?: WorkspaceMode;
   /** Looked for when left out only if the budget does not hold the batch. */
   readonly largestBatch?: boolean;

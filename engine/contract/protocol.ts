@@ -1,5 +1,5 @@
 import type { DeviceReport } from './devices';
-import type { MemoryEvents, MemoryPolicy, MemoryRequests, StepMemory, TrainingMemory } from './memory';
+import type { MemoryEvents, MemoryPolicy, MemoryRequests, StepMemory, TrainingMemory, WorkspaceMode } from './memory';
 import type { Criterion, ImportanceReport, Measured, ModelSummary, Totals } from './models';
 import type { KernelRequests } from './kernels';
 import type { DecompositionEvents, DecompositionRequests } from './decomposition';
@@ -54,6 +54,7 @@ export interface TrainOptions extends DataOptions {
   /** Bytes of the pool that the training step must fit into, and how it is made to. */
   readonly memoryBudget?: number;
   readonly memoryPolicy?: MemoryPolicy;
+  readonly workspace?: WorkspaceMode;
 }
 
 export interface EpochResult {

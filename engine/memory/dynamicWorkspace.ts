@@ -1,4 +1,4 @@
-import type { ConvolutionForm, MemoryPolicy, WorkspaceMode } from '../contract/memory';
+import type { ConvolutionForm, MemoryPolicy } from '../contract/memory';
 import type { CostTable } from '../ops/costTable';
 import { FormChooser, type FormDecision, type FormOption, decisionKey, fastestWithin, leanestOf } from './formOptions';
 import { extraSeconds, planMemory } from './plan';
@@ -33,7 +33,6 @@ interface Planned<T> {
 }
 
 export interface WorkspaceOptions {
-  readonly mode?: WorkspaceMode;
   readonly costs?: CostTable;
   readonly macsPerSecond?: number;
 }
@@ -53,35 +52,19 @@ export class DynamicWorkspace<T extends { readonly program: MemoryProgram }> {
     private readonly options: WorkspaceOptions = {},
   ) {}
 
-  /** With the formulations that are taken where memory does not matter. */
-  get usual(): T {
-    return this.usualVariant.built;
-  }
-
   /** With those that need the least beside the tensors: what sets the floor. */
   get leanest(): T {
     return this.leanestVariant.built;
   }
 
-  /** Without a budget, and where it has room for them, the usual formulations. */
+  /** Without a budget the usual formulations; else whatever takes the least time, with what its schedule adds. */
   within(policy: MemoryPolicy, budget?: number): Fitted<T> {
-    if (budget === undefined) {
-      const { usualVariant: variant } = this;
-      return fittedOf({ variant, schedule: planMemory(variant.built.program, policy) }, this.usualVariant);
-    }
-    const planned = this.options.mode === 'dynamic' ? this.cheapest(policy, budget) : this.first(policy, budget);
-    return planned ? fittedOf(planned, this.usualVariant, budget) : { built: this.leanest, forms: [] };
+    const { usualVariant: usual } = this;
+    if (budget === undefined) return fittedOf({ variant: usual, schedule: planMemory(usual.built.program, policy) }, usual);
+    const planned = this.cheapest(policy, budget);
+    return planned ? fittedOf(planned, usual, budget) : { built: this.leanest, forms: [] };
   }
 
-  /** The usual formulations if they fit in any way, so that results do not depend on the budget; else the fastest that fit. */
-  private first(policy: MemoryPolicy, budget: number): Planned<T> | undefined {
-    const usual = attempt(this.usualVariant, policy, budget);
-    if (usual) return usual;
-    for (const candidate of this.fitting(policy, budget)) return candidate;
-    return undefined;
-  }
-
-  /** Whatever takes the least time, with what its schedule adds. */
   private cheapest(policy: MemoryPolicy, budget: number): Planned<T> | undefined {
     const usual = attempt(this.usualVariant, policy, budget);
     if (usual && extraSeconds(usual.schedule) === 0) return usual;

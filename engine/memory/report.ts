@@ -5,13 +5,18 @@ import type { Schedule } from './schedule';
 import { BudgetTooSmall } from './scheduler';
 import { timelineOf } from './timeline';
 
-/** Figures of one policy, and its schedule when the budget holds it. */
-export function reportPolicy(program: MemoryProgram, policy: MemoryPolicy, budget?: number): { report: PolicyReport; schedule?: Schedule } {
+/** Figures of one policy, and its schedule when the budget holds it. `plan` takes the place of planning the program, which then gives the floor. */
+export function reportPolicy(
+  program: MemoryProgram,
+  policy: MemoryPolicy,
+  budget?: number,
+  plan: () => Schedule = () => planMemory(program, policy, budget),
+): { report: PolicyReport; schedule?: Schedule } {
   const whole = iterationSeconds(program);
   const floor = floorOf(program, policy);
   const base = { policy, floorBytes: floor.bytes, floorLayer: floor.layer };
   try {
-    const schedule = planMemory(program, policy, budget);
+    const schedule = plan();
     const { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations } = schedule;
     const extra = extraSeconds(schedule);
     const figures = { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations, extraSeconds: extra, extraFraction: extra / whole };

@@ -1,6 +1,8 @@
-import type { MemoryPolicy } from '../contract/memory';
+import type { MemoryPolicy, WorkspaceMode } from '../contract/memory';
 
 export const MEMORY_POLICIES: readonly MemoryPolicy[] = ['none', 'liveness', 'offload', 'recompute', 'auto'];
+
+export const WORKSPACE_MODES: readonly WorkspaceMode[] = ['fixed', 'dynamic'];
 
 /** One step of a schedule. Offsets are bytes in the pool, positions bytes in the spill. */
 export type Step =

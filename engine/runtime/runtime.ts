@@ -2,7 +2,7 @@ import type { Graph } from '../graph/graph';
 import type { Tensor } from '../graph/tensor';
 import type { ChannelCosts } from '../ops/channelCosts';
 import type { CostEntry } from '../ops/costTable';
-import type { MeasuredMemory, MemoryPolicy, PoolTrace } from '../contract/memory';
+import type { MeasuredMemory, MemoryPolicy, PoolTrace, WorkspaceMode } from '../contract/memory';
 import type { Schedule } from '../memory/schedule';
 
 /** Runs a training graph within a pool of planned memory. */
@@ -11,6 +11,8 @@ export interface MemoryOptions {
   readonly budget?: number;
   /** 'auto' by default. */
   readonly policy?: MemoryPolicy;
+  /** How gradients of convolutions are computed within the budget, on the processor; 'fixed' by default. */
+  readonly workspace?: WorkspaceMode;
   /** Folder of the spill file; the system's temporary folder by default. */
   readonly spillFolder?: string;
   /** Overwrites what is freed, to find uses after the end in tests. */

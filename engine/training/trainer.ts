@@ -2,7 +2,7 @@ import type { Encoding } from '../autodiff/encoding';
 import type { Distillation } from '../autodiff/loss';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
-import { type TrainingGraph, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
+import { type TrainingGraph, carriedValues } from '../autodiff/trainingGraph';
 import type { PoolTrace } from '../contract/memory';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
@@ -11,6 +11,7 @@ import { type Layout, blockSize } from '../runtime/layout';
 import type { MemoryOptions, Program, Resident, Runtime } from '../runtime/runtime';
 import { drawInto } from './drawRandom';
 import { lengthsOf } from './evaluate';
+import { fittedGraph } from './fittedGraph';
 import { measuredCosts } from '../runtime/layout';
 
 export interface TrainerOptions {
@@ -126,7 +127,7 @@ export class Trainer {
     const options = { ...given, costs: measuredCosts(runtime, given.device) };
     const mayBlock = options.layout === 'blocked' || network.nodes.some(({ op }) => op === 'Conv');
     const block = mayBlock ? await blockSize(runtime, options.layout, options.device) : 1;
-    const { graph, ...compiled } = buildTrainingGraph(network, { ...options, block, training: true });
+    const { graph, ...compiled } = fittedGraph(runtime, network, { ...options, block, training: true }, options.memory);
     const program = await runtime.compile(graph, {
       threads: options.threads,
       profile: options.profile,

@@ -1,19 +1,20 @@
 import { type Command, Option } from 'commander';
-import type { MemoryPolicy, MemoryReport, PaperResult } from '../../contract/memory';
+import type { MemoryPolicy, MemoryReport, PaperResult, WorkspaceMode } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
-import { MEMORY_POLICIES } from '../../memory/schedule';
+import { MEMORY_POLICIES, WORKSPACE_MODES } from '../../memory/schedule';
 import { deepestNetwork } from '../../server/operations/deepestNetwork';
 import { memoryOfModel } from '../../server/operations/memory';
 import { exportMemory, writeMemory } from '../../server/operations/memoryExport';
 import { paperMemory } from '../../server/operations/paperMemory';
 import { runCommand } from '../io';
-import { type JsonOption, addJson, byteCount, positiveInteger, sizeList } from '../options';
+import { type JsonOption, addJson, byteCount, positiveInteger, sizeList, WORKSPACE_HELP } from '../options';
 import { formatBytes, formatPercent, formatTable } from '../table';
 
 interface MemoryFlags extends JsonOption {
   batch: number;
   budget?: number;
   policy: MemoryPolicy;
+  workspace?: WorkspaceMode;
   optimiser: 'sgd' | 'adam' | 'adamw';
   largestBatch?: boolean;
   deepest?: boolean;
@@ -31,6 +32,7 @@ export function defineMemory(program: Command): void {
     .requiredOption('--batch <count>', 'samples in a step', positiveInteger)
     .option('--budget <size>', 'pool that the step must fit into, such as 512MiB', byteCount)
     .addOption(new Option('--policy <name>', 'whose timeline is given').choices([...MEMORY_POLICIES]).default('auto'))
+    .addOption(new Option('--workspace <mode>', WORKSPACE_HELP).choices([...WORKSPACE_MODES]))
     .addOption(new Option('--optimiser <name>', 'update rule, for its state').choices(['sgd', 'adam', 'adamw']).default('sgd'))
     .option('--largest-batch', 'also look for the largest batch that the budget holds')
     .option('--deepest', 'the deepest network of a family (resnet, wrn in the place of the model) that the budget holds')
@@ -78,7 +80,12 @@ function describe(report: MemoryReport): string {
   const budget = report.budget === undefined ? 'the least pool that holds everything' : `a budget of ${formatBytes(report.budget)}`;
   const largest = report.largestBatch === undefined ? '' : `\nLargest batch within it: ${report.largestBatch}.`;
   const advice = report.advice === undefined ? '' : `\n${report.advice}.`;
-  return `${table}\nBatch ${report.batch}, ${report.operations} operators, ${budget}; weights and state take ${formatBytes(report.pinnedBytes)}.${largest}${advice}`;
+  const slimmer = report.convolutions?.filter(({ form, fastestForm }) => form !== fastestForm).length;
+  const forms =
+    slimmer === undefined
+      ? ''
+      : `\n${slimmer} of ${report.convolutions?.length ?? 0} gradients of convolutions are computed in a slimmer way than the fastest.`;
+  return `${table}\nBatch ${report.batch}, ${report.operations} operators, ${budget}; weights and state take ${formatBytes(report.pinnedBytes)}.${forms}${largest}${advice}`;
 }
 
 function describePaper(name: string, batch: number) {

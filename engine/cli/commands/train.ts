@@ -1,14 +1,24 @@
 import { type Command, Option } from 'commander';
-import { type MemoryPolicy, type TrainingMemory, hiddenPart } from '../../contract/memory';
+import { type MemoryPolicy, type TrainingMemory, type WorkspaceMode, hiddenPart } from '../../contract/memory';
 import type { DistillationOptions } from '../../contract/protocol';
 import { SurgeryError } from '../../graph/errors';
-import { MEMORY_POLICIES } from '../../memory/schedule';
+import { MEMORY_POLICIES, WORKSPACE_MODES } from '../../memory/schedule';
 import { trainModel } from '../../server/operations/train';
 import { LAYOUTS, type Layout } from '../../runtime/layout';
 import { SCHEDULES } from '../../training/schedule';
 import { runCommand } from '../io';
 import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOptions';
-import { type DataFlags, type JsonOption, addDataOptions, addJson, byteCount, integer, nonNegative, positiveInteger } from '../options';
+import {
+  type DataFlags,
+  type JsonOption,
+  addDataOptions,
+  addJson,
+  byteCount,
+  integer,
+  nonNegative,
+  positiveInteger,
+  WORKSPACE_HELP,
+} from '../options';
 import { formatBytes, formatPercent, formatTable } from '../table';
 
 interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
@@ -30,6 +40,7 @@ interface TrainFlags extends DataFlags, NoiseFlags, JsonOption {
   accumulate?: number;
   memoryBudget?: number;
   memoryPolicy?: MemoryPolicy;
+  workspace?: WorkspaceMode;
   teacher?: string;
   teacherWeight?: number;
   teacherTemperature?: number;
@@ -65,6 +76,7 @@ export function defineTrain(program: Command): void {
     )
     .option('--memory-budget <size>', 'train within a memory pool of this size, such as 512MiB', byteCount)
     .addOption(new Option('--memory-policy <name>', 'how memory is saved (default: auto)').choices([...MEMORY_POLICIES]))
+    .addOption(new Option('--workspace <mode>', WORKSPACE_HELP).choices([...WORKSPACE_MODES]))
     .option('--teacher <model>', 'learn the outputs of this model beside the labels (knowledge distillation)')
     .option('--teacher-weight <part>', 'part of the loss that the teacher makes (default: 0.5)', nonNegative)
     .option('--teacher-temperature <factor>', 'what both outputs are divided by (default: 4)', nonNegative)

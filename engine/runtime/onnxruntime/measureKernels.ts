@@ -104,9 +104,7 @@ function blockedGradients(shape: ConvShape, block: number): Candidates[] {
   const dims = ['x', 'w', 'y'].map((name) => plain.shape(name)) as [readonly number[], readonly number[], readonly number[]];
   const sizes = blockedConvOf(node, ...dims, block, shape.channels < block);
   if (!sizes) return [];
-  const graphs = new Map(
-    BLOCKED_FORMS.filter((form) => form.applies(sizes)).map((form) => [form.name, weightGradientGraph(form, sizes)]),
-  );
+  const graphs = new Map(BLOCKED_FORMS.filter((form) => form.applies(sizes)).map((form) => [form.name, weightGradientGraph(form, sizes)]));
   return [{ job: 'blocked-weight-gradient', graphs, usual: weightGradientForm(sizes).name }];
 }
 

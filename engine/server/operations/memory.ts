@@ -6,7 +6,7 @@ import { iterationSeconds, layerTimeline, reportPolicy } from '../../memory/repo
 import { MEMORY_POLICIES } from '../../memory/schedule';
 import { BudgetTooSmall } from '../../memory/scheduler';
 import { blockSize } from '../../runtime/layout';
-import { betweenPlans, graphOf, programOf, trainingProgram } from './memoryPrograms';
+import { betweenPlans, graphOf, programOf, trainingProgram, workspaceOf } from './memoryPrograms';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
 
@@ -19,11 +19,15 @@ type PlanOptions = MemoryOptions & { readonly plan?: SurgeryPlan };
 export async function memoryOfModel(file: string, options: PlanOptions, context: OperationContext = {}): Promise<MemoryReport> {
   const { batch, budget, policy = 'auto' } = options;
   const graph = await graphOf(file, options.plan);
-  const program = await programOf(graph, options);
+  const workspace = options.workspace === 'dynamic' && budget !== undefined ? await workspaceOf(graph, options) : undefined;
+  const program = workspace?.leanest.program ?? (await programOf(graph, options));
+  let [shown, convolutions] = [program, undefined as MemoryReport['convolutions']];
   const all: ReturnType<typeof reportPolicy>[] = [];
   for (const name of MEMORY_POLICIES) {
     await betweenPlans(context);
-    all.push(reportPolicy(program, name, budget));
+    const fitted = workspace?.within(name, budget);
+    if (fitted?.schedule && name === policy) [shown, convolutions] = [fitted.built.program, fitted.forms];
+    all.push(reportPolicy(program, name, budget, () => fitted?.schedule ?? planMemory(program, name, budget)));
   }
   const reports = all.map(({ report }) => report);
   const schedule = all.find(({ report }) => report.policy === policy)?.schedule;
@@ -34,11 +38,12 @@ export async function memoryOfModel(file: string, options: PlanOptions, context:
     batch,
     ...(budget === undefined ? {} : { budget }),
     policy,
-    operations: program.operations.length,
+    operations: shown.operations.length,
     pinnedBytes: program.storages.reduce((sum, { bytes, pinned }) => sum + (pinned ? bytes : 0), 0),
     seconds: iterationSeconds(program),
     policies: reports,
-    timeline: schedule ? layerTimeline(program, schedule) : [],
+    timeline: schedule ? layerTimeline(shown, schedule) : [],
+    ...(convolutions ? { convolutions } : {}),
     ...(largest === undefined ? {} : { largestBatch: largest }),
     ...(advice === undefined ? {} : { advice }),
   };

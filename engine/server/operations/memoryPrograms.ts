@@ -1,12 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
+import type { Optimiser } from '../../autodiff/optimiser';
 import { buildTrainingGraph, carriedValues } from '../../autodiff/trainingGraph';
 import type { MemoryOptions } from '../../contract/memory';
 import type { SurgeryPlan } from '../../contract/plan';
 import type { Graph } from '../../graph/graph';
+import type { DynamicWorkspace } from '../../memory/dynamicWorkspace';
 import { lowerGraph } from '../../memory/lowerGraph';
 import type { MemoryProgram } from '../../memory/program';
 import { blockSize, measuredCosts } from '../../runtime/layout';
+import { type PlannedStep, dynamicWorkspace } from '../../training/fittedGraph';
 import { loadModel } from './loadModel';
 import type { OperationContext } from './operation';
 import { runtime } from './runtime';
@@ -45,10 +48,19 @@ export async function programOf(graph: Graph, options: ProgramOptions): Promise<
   return program;
 }
 
-export function trainingProgram(graph: Graph, { batch, optimiser = 'sgd', momentum = 0.9 }: ProgramOptions, block: number): MemoryProgram {
-  const rule = optimiser === 'sgd' ? { kind: optimiser, momentum, weightDecay: 5e-4 } : { kind: optimiser, weightDecay: 5e-4 };
+/** As `trainingProgram`, with convolutions' gradients in the ways that a budget allows. */
+export async function workspaceOf(graph: Graph, options: ProgramOptions): Promise<DynamicWorkspace<PlannedStep>> {
+  const block = await blockSize(runtime(), options.layout);
+  return dynamicWorkspace(runtime(), graph, { batch: options.batch, training: true, optimiser: ruleOf(options), block });
+}
+
+const ruleOf = ({ optimiser = 'sgd', momentum = 0.9 }: ProgramOptions): Optimiser =>
+  optimiser === 'sgd' ? { kind: optimiser, momentum, weightDecay: 5e-4 } : { kind: optimiser, weightDecay: 5e-4 };
+
+export function trainingProgram(graph: Graph, options: ProgramOptions, block: number): MemoryProgram {
+  const { batch } = options;
   const costs = measuredCosts(runtime());
-  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: rule, block, costs });
+  const training = buildTrainingGraph(graph, { batch, training: true, optimiser: ruleOf(options), block, costs });
   const { macsPerSecond } = runtime().kernelCosts?.() ?? {};
   return lowerGraph(training.graph, { carry: carriedValues(training), macsPerSecond }).program;
 }

@@ -89,9 +89,11 @@ async function distillationOf({ distillation }: TrainFlags) {
   return { teacher: (await loadModel(teacher)).graph, weight, temperature };
 }
 
-function memoryOptions({ memoryBudget, memoryPolicy }: TrainFlags): MemoryOptions | undefined {
+function memoryOptions({ memoryBudget, memoryPolicy, workspace }: TrainFlags): MemoryOptions | undefined {
+  if (workspace === 'dynamic' && memoryBudget === undefined)
+    throw new SurgeryError('option-invalid', '--workspace dynamic chooses by the bytes that a budget leaves; give --memory-budget');
   if (memoryBudget === undefined && memoryPolicy === undefined) return undefined;
-  return { budget: memoryBudget, policy: memoryPolicy };
+  return { budget: memoryBudget, policy: memoryPolicy, workspace };
 }
 
 function optimiserOf({ optimiser = 'sgd', momentum = 0.9, nesterov, weightDecay = 5e-4 }: TrainFlags): Optimiser {

@@ -1,0 +1,28 @@
+import { type TrainingGraph, type TrainingGraphOptions, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
+import type { Graph } from '../graph/graph';
+import { DynamicWorkspace } from '../memory/dynamicWorkspace';
+import { lowerGraph } from '../memory/lowerGraph';
+import type { MemoryProgram } from '../memory/program';
+import { measuredCosts } from '../runtime/layout';
+import type { MemoryOptions, Runtime } from '../runtime/runtime';
+
+export interface PlannedStep {
+  readonly training: TrainingGraph;
+  readonly program: MemoryProgram;
+}
+
+/** Training steps of a network whose convolutions' gradients are computed in the ways that a budget allows, on the processor. */
+export function dynamicWorkspace(runtime: Runtime, network: Graph, options: TrainingGraphOptions): DynamicWorkspace<PlannedStep> {
+  const { macsPerSecond } = runtime.kernelCosts?.() ?? {};
+  const build = (costs: TrainingGraphOptions['costs']): PlannedStep => {
+    const training = buildTrainingGraph(network, { ...options, costs });
+    return { training, program: lowerGraph(training.graph, { carry: carriedValues(training), macsPerSecond }).program };
+  };
+  return new DynamicWorkspace(build, { costs: measuredCosts(runtime), macsPerSecond });
+}
+
+/** The training graph of a step, with a dynamic workspace where memory is asked for so. */
+export function fittedGraph(runtime: Runtime, network: Graph, options: TrainingGraphOptions, memory?: MemoryOptions): TrainingGraph {
+  if (memory?.workspace !== 'dynamic' || memory.budget === undefined) return buildTrainingGraph(network, options);
+  return dynamicWorkspace(runtime, network, options).within(memory.policy ?? 'auto', memory.budget).built.training;
+}
