@@ -1,13 +1,13 @@
 import * as vscode from 'vscode';
 import { formatBytes, formatPercent } from '../engine/contract/format';
-import { type TrainingMemory, hiddenPart } from '../engine/contract/memory';
+import { type TrainingMemory, describeForms, hiddenPart } from '../engine/contract/memory';
 import type { TrainOptions } from '../engine/contract/protocol';
 import type { EngineClient } from './engineClient';
 import { memorySettings } from './memorySettings';
 import type { ModelDocument } from './modelDocument';
 import type { RunResult } from './runHistory';
 
-type TuningMemory = Pick<TrainOptions, 'memoryBudget' | 'memoryPolicy'>;
+type TuningMemory = Pick<TrainOptions, 'memoryBudget' | 'memoryPolicy' | 'workspace'>;
 
 /**
  * The memory budget that tuning a model has to keep by the settings. A budget that cannot be met is refused here, before anything is written or
@@ -18,13 +18,13 @@ export async function tuningMemory(
   engine: EngineClient,
   options: Required<Pick<TrainOptions, 'batch' | 'layout'>>,
 ): Promise<TuningMemory | undefined> {
-  const { budget, policy } = memorySettings(model.uri);
+  const { budget, policy, workspace } = memorySettings(model.uri);
   if (budget === undefined) return {};
   const { basePath, plan } = model;
-  const request = { job: engine.newJob(), path: basePath, plan, ...options, budget, policy, largestBatch: false };
+  const request = { job: engine.newJob(), path: basePath, plan, ...options, budget, policy, workspace, largestBatch: false };
   const { policies } = await engine.request('model/memory', request);
   const own = policies.find((p) => p.policy === policy);
-  if (own?.feasible) return { memoryBudget: budget, memoryPolicy: policy };
+  if (own?.feasible) return { memoryBudget: budget, memoryPolicy: policy, workspace };
   const least = `policy ${policy} needs at least ${formatBytes(own?.floorBytes ?? 0)}${own?.floorLayer ? `, set by layer ${own.floorLayer}` : ''}`;
   const message = `The memory budget of ${formatBytes(budget)} (scalpel.memoryBudget) cannot hold a training step: ${least}.`;
   void vscode.window.showErrorMessage(message, 'Memory Timeline', 'Open Settings').then((chosen) => {
@@ -36,7 +36,7 @@ export async function tuningMemory(
 
 /** What training within a budget took, as lines under the finished run. */
 export function memoryResults(memory: TrainingMemory): RunResult[] {
-  const { poolBytes, peakBytes, measuredPeakBytes, spillBytes, trafficBytes, processBytes, processFloorBytes } = memory;
+  const { poolBytes, peakBytes, measuredPeakBytes, spillBytes, trafficBytes, processBytes, processFloorBytes, convolutions } = memory;
   const hidden = hiddenPart(memory);
   return [
     {
@@ -51,6 +51,7 @@ export function memoryResults(memory: TrainingMemory): RunResult[] {
           },
         ]
       : []),
+    ...(convolutions ? [{ label: 'Workspace', description: describeForms(convolutions) }] : []),
     { label: 'Process', description: `grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}` },
   ];
 }

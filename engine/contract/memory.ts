@@ -30,6 +30,8 @@ export interface TrainingMemory {
   readonly spillBytes: number;
   /** Bytes moved in a step. */
   readonly trafficBytes: number;
+  /** With a dynamic workspace. */
+  readonly convolutions?: readonly ConvolutionForm[];
   /** Of a step in the mean: time with a transfer under way, and the part of it that computing waited. */
   readonly transferSeconds: number;
   readonly waitedSeconds: number;
@@ -38,8 +40,8 @@ export interface TrainingMemory {
   readonly processBytes: number;
 }
 
-/** What a stretch of memory holds. */
-export type MemoryKind = 'weights' | 'optimiser' | 'inputs' | 'activations' | 'gradients';
+/** What a stretch of memory holds; 'workspace' is what the operators of one layer hand to each other within one pass. */
+export type MemoryKind = 'weights' | 'optimiser' | 'inputs' | 'activations' | 'gradients' | 'workspace';
 
 /** One policy at the budget asked for, or at the least pool that holds everything. */
 export interface PolicyReport {
@@ -89,6 +91,12 @@ export interface ConvolutionForm {
   /** What is taken where memory does not matter. */
   readonly fastestForm: string;
   readonly fastestWorkspaceBytes: number;
+}
+
+/** In one clause, how many gradients had no room for their fastest form. */
+export function describeForms(convolutions: readonly ConvolutionForm[]): string {
+  const slimmer = convolutions.filter(({ form, fastestForm }) => form !== fastestForm).length;
+  return `${slimmer} of ${convolutions.length} gradients of convolutions are computed in a slimmer way than the fastest`;
 }
 
 export interface MemoryReport {

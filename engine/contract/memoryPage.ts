@@ -9,6 +9,7 @@ import type {
   PoolTrace,
   StepMemory,
   TrainingMemory,
+  WorkspaceMode,
 } from './memory';
 
 /** What a person chooses on the page. */
@@ -18,6 +19,8 @@ export interface MemoryChoice {
   readonly policy: MemoryPolicy;
   /** Bytes of the pool; the least that holds everything when left out. */
   readonly budget?: number;
+  /** 'fixed' when left out. */
+  readonly workspace?: WorkspaceMode;
 }
 
 /** A timeline as columns, one entry a step: what a page draws and what keeps messages small when there are many layers. */

@@ -23,6 +23,8 @@ export interface Fitted<T> {
   readonly built: T;
   /** Missing where nothing fits. */
   readonly schedule?: Schedule;
+  /** What the forms take beyond the fastest ones. */
+  readonly slowerSeconds: number;
   /** Of convolutions whose gradients can be computed in several ways. */
   readonly forms: readonly ConvolutionForm[];
 }
@@ -52,6 +54,11 @@ export class DynamicWorkspace<T extends { readonly program: MemoryProgram }> {
     private readonly options: WorkspaceOptions = {},
   ) {}
 
+  /** With the fastest, which need not fit. */
+  get usual(): T {
+    return this.usualVariant.built;
+  }
+
   /** With those that need the least beside the tensors: what sets the floor. */
   get leanest(): T {
     return this.leanestVariant.built;
@@ -62,7 +69,7 @@ export class DynamicWorkspace<T extends { readonly program: MemoryProgram }> {
     const { usualVariant: usual } = this;
     if (budget === undefined) return fittedOf({ variant: usual, schedule: planMemory(usual.built.program, policy) }, usual);
     const planned = this.cheapest(policy, budget);
-    return planned ? fittedOf(planned, usual, budget) : { built: this.leanest, forms: [] };
+    return planned ? fittedOf(planned, usual, budget) : { built: this.leanest, slowerSeconds: 0, forms: [] };
   }
 
   private cheapest(policy: MemoryPolicy, budget: number): Planned<T> | undefined {
@@ -145,5 +152,5 @@ function fittedOf<T extends { readonly program: MemoryProgram }>(
       fastestWorkspaceBytes: fastest?.workspaceBytes ?? workspaceBytes,
     };
   });
-  return { built: variant.built, schedule, forms };
+  return { built: variant.built, schedule, slowerSeconds: variant.seconds - usual.seconds, forms };
 }

@@ -5,7 +5,7 @@ import { type Tensor, byteSize, elementCount } from '../graph/tensor';
 import { macsOf } from '../ops/cost';
 import { inferShapes } from '../ops/inferShapes';
 import { phaseOf, runUpdatesEarly } from './operationOrder';
-import type { MemoryProgram, Operation, Storage } from './program';
+import { type MemoryProgram, type Operation, type Storage, usesOf } from './program';
 
 /** Constants up to this size are part of the operators that read them. */
 export const EMBEDDED_BYTES = 64 * 1024;
@@ -111,7 +111,7 @@ class Lowering {
       outputs: [...new Set(outputs)],
       keepsPinned: !this.inPlace,
     };
-    return { program, nodes: ordered, places: this.places, constants: this.constants, copies: this.copies };
+    return { program: withWorkspaceKinds(program), nodes: ordered, places: this.places, constants: this.constants, copies: this.copies };
   }
 
   /** Name of the value whose storage a value is a view of. */
@@ -258,3 +258,19 @@ class Lowering {
 
 /** A name made of an operator and a number, which tells nothing of the layer. */
 const GENERATED = /^[A-Z]\w*_\d+$/;
+
+/** What only operations of one layer and one pass use is their workspace. */
+function withWorkspaceKinds(program: MemoryProgram): MemoryProgram {
+  const uses = usesOf(program);
+  const placeOf = (at: number): string | undefined => {
+    const operation = program.operations[at];
+    return operation && `${operation.phase} ${operation.layer}`;
+  };
+  const storages = program.storages.map((storage, id): Storage => {
+    const [first = -1, ...later] = uses[id] as number[];
+    const place = placeOf(first);
+    const isOwn = !storage.pinned && place !== undefined && later.every((at) => placeOf(at) === place);
+    return isOwn ? { ...storage, kind: 'workspace' } : storage;
+  });
+  return { ...program, storages };
+}

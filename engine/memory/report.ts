@@ -5,20 +5,20 @@ import type { Schedule } from './schedule';
 import { BudgetTooSmall } from './scheduler';
 import { timelineOf } from './timeline';
 
-/** Figures of one policy, and its schedule when the budget holds it. `plan` takes the place of planning the program, which then gives the floor. */
+/** Figures of one policy, and its schedule when the budget holds it. `plan` takes the place of planning the program, which then gives the floor; its operations may be slower. `whole`: seconds of an iteration that nothing slows down. */
 export function reportPolicy(
   program: MemoryProgram,
   policy: MemoryPolicy,
   budget?: number,
-  plan: () => Schedule = () => planMemory(program, policy, budget),
+  whole = iterationSeconds(program),
+  plan: () => { schedule: Schedule; slowerSeconds?: number } = () => ({ schedule: planMemory(program, policy, budget) }),
 ): { report: PolicyReport; schedule?: Schedule } {
-  const whole = iterationSeconds(program);
   const floor = floorOf(program, policy);
   const base = { policy, floorBytes: floor.bytes, floorLayer: floor.layer };
   try {
-    const schedule = plan();
+    const { schedule, slowerSeconds = 0 } = plan();
     const { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations } = schedule;
-    const extra = extraSeconds(schedule);
+    const extra = extraSeconds(schedule) + slowerSeconds;
     const figures = { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations, extraSeconds: extra, extraFraction: extra / whole };
     return { report: { ...base, feasible: true, ...figures }, schedule };
   } catch (error) {

@@ -23,7 +23,7 @@ export function timelineOf(
   { steps, homes }: Schedule,
   taken: (bytes: number) => number = heldBytes,
 ): TimelinePoint[] {
-  const bytes: Record<StorageKind, number> = { weights: 0, optimiser: 0, inputs: 0, activations: 0, gradients: 0 };
+  const bytes: Record<StorageKind, number> = { weights: 0, optimiser: 0, inputs: 0, activations: 0, gradients: 0, workspace: 0 };
   const away = new Set<number>();
   let offloaded = 0;
   const points: TimelinePoint[] = [];

@@ -7,7 +7,7 @@ export function withWorkspaces(program: MemoryProgram, bytes: readonly number[])
     const size = bytes[i] ?? 0;
     if (size === 0) return operation;
     const { name, layer } = operation;
-    const workspace = storages.push({ name: `workspace of ${name}`, bytes: size, kind: 'activations', layer, pinned: false }) - 1;
+    const workspace = storages.push({ name: `workspace of ${name}`, bytes: size, kind: 'workspace', layer, pinned: false }) - 1;
     return { ...operation, workspace };
   });
   return { ...program, storages, operations };

@@ -30,7 +30,7 @@ export interface FormQuestion {
   /** The same for gradients that take the same time and memory, whatever the formulation. */
   readonly key: string;
   /** The gradient alone, from its inputs to its only output. */
-  graphOf(formulation: string): Graph;
+  readonly graphOf: (formulation: string) => Graph;
 }
 
 /** Shapes further apart than this, in doublings over all their sizes, say nothing about each other. */

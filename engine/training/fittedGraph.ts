@@ -1,4 +1,5 @@
 import { type TrainingGraph, type TrainingGraphOptions, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
+import type { ConvolutionForm } from '../contract/memory';
 import type { Graph } from '../graph/graph';
 import { DynamicWorkspace } from '../memory/dynamicWorkspace';
 import { lowerGraph } from '../memory/lowerGraph';
@@ -21,8 +22,14 @@ export function dynamicWorkspace(runtime: Runtime, network: Graph, options: Trai
   return new DynamicWorkspace(build, { costs: measuredCosts(runtime), macsPerSecond });
 }
 
-/** The training graph of a step, with a dynamic workspace where memory is asked for so. */
-export function fittedGraph(runtime: Runtime, network: Graph, options: TrainingGraphOptions, memory?: MemoryOptions): TrainingGraph {
-  if (memory?.workspace !== 'dynamic' || memory.budget === undefined) return buildTrainingGraph(network, options);
-  return dynamicWorkspace(runtime, network, options).within(memory.policy ?? 'auto', memory.budget).built.training;
+/** The training graph of a step; with a dynamic workspace, where memory is asked for so, and then how gradients of convolutions are computed. */
+export function fittedGraph(
+  runtime: Runtime,
+  network: Graph,
+  options: TrainingGraphOptions,
+  memory?: MemoryOptions,
+): { training: TrainingGraph; convolutions?: readonly ConvolutionForm[] } {
+  if (memory?.workspace !== 'dynamic' || memory.budget === undefined) return { training: buildTrainingGraph(network, options) };
+  const { built, forms } = dynamicWorkspace(runtime, network, options).within(memory.policy ?? 'auto', memory.budget);
+  return { training: built.training, convolutions: forms };
 }

@@ -3,7 +3,7 @@ import type { Distillation } from '../autodiff/loss';
 import { type Optimiser, type StepInputs } from '../autodiff/optimiser';
 import type { Perturbation } from '../autodiff/perturbation';
 import { type TrainingGraph, carriedValues } from '../autodiff/trainingGraph';
-import type { PoolTrace } from '../contract/memory';
+import type { ConvolutionForm, PoolTrace } from '../contract/memory';
 import { SurgeryError } from '../graph/errors';
 import { type Graph, copyGraph } from '../graph/graph';
 import { type Tensor, elementCount, float32, newArray } from '../graph/tensor';
@@ -54,7 +54,7 @@ export interface TrainerOptions {
 const MANY_NODES = 3000;
 
 /** A training graph once it is compiled. */
-type CompiledStep = Omit<TrainingGraph, 'graph'>;
+type CompiledStep = Omit<TrainingGraph, 'graph'> & Pick<StepResult, 'convolutions'>;
 
 /** What only some steps need. */
 export interface StepExtras {
@@ -76,6 +76,8 @@ export interface StepResult {
   /** What was planned of its memory, where it is, and what it really took. */
   readonly memory?: Program['schedule'];
   readonly measured?: Program['measured'];
+  /** How gradients of convolutions are computed, with a dynamic workspace. */
+  readonly convolutions?: readonly ConvolutionForm[];
 }
 
 /** Everything a run needs to go on bit for bit: tensors by name and the number of steps done. */
@@ -127,7 +129,8 @@ export class Trainer {
     const options = { ...given, costs: measuredCosts(runtime, given.device) };
     const mayBlock = options.layout === 'blocked' || network.nodes.some(({ op }) => op === 'Conv');
     const block = mayBlock ? await blockSize(runtime, options.layout, options.device) : 1;
-    const { graph, ...compiled } = fittedGraph(runtime, network, { ...options, block, training: true }, options.memory);
+    const { training, convolutions } = fittedGraph(runtime, network, { ...options, block, training: true }, options.memory);
+    const { graph, ...compiled } = training;
     const program = await runtime.compile(graph, {
       threads: options.threads,
       profile: options.profile,
@@ -151,7 +154,7 @@ export class Trainer {
       kept.initializers.set(name, empty);
       if (options.consume) network.initializers.set(name, empty);
     }
-    return new Trainer(kept, compiled, program, options, held, current, next);
+    return new Trainer(kept, { ...compiled, convolutions }, program, options, held, current, next);
   }
 
   get steps(): number {
@@ -186,7 +189,8 @@ export class Trainer {
     const scalar = (name: string): number => Number((this.results.get(name) as Tensor).data[0]);
     const reports = new Map([...compiled.reports].map(([layer, name]) => [layer, scalar(name)]));
     const { schedule, measured } = this.program;
-    return { loss, correct: scalar(compiled.correct), reports, seconds, memory: schedule, measured };
+    const { convolutions } = compiled;
+    return { loss, correct: scalar(compiled.correct), reports, seconds, memory: schedule, measured, convolutions };
   }
 
   /** Gives the program what the host has changed; the host keeps nothing that a step makes old. */

@@ -1,5 +1,5 @@
 import { formatBytes, parseBytes } from '../../engine/contract/format';
-import type { MemoryCost, MemoryFormat, PolicyReport } from '../../engine/contract/memory';
+import { type MemoryCost, type MemoryFormat, type PolicyReport, describeForms } from '../../engine/contract/memory';
 import type { MemoryChoice, MemoryPageContract, MemoryPageState, MemoryView } from '../../engine/contract/memoryPage';
 import { control, registerControls } from '../controls/controls';
 import { legend } from '../shared/chart';
@@ -39,6 +39,7 @@ class MemoryPage {
   private readonly notice = new Notice();
   private readonly batch = control('vscode-text-field', { id: 'batch', 'aria-label': 'Batch', size: '8' });
   private readonly optimiser = control('vscode-dropdown', { id: 'optimiser', 'aria-label': 'Optimiser' });
+  private readonly workspace = control('vscode-dropdown', { id: 'workspace', 'aria-label': 'Convolution workspace' });
   private readonly budget = control('vscode-text-field', { id: 'budget', 'aria-label': 'Budget', placeholder: 'none', size: '12' });
   private readonly largest = control('vscode-button', { id: 'largest-batch', appearance: 'secondary' }, 'Largest batch');
   private readonly use = control('vscode-button', { id: 'use' }, 'Use when tuning');
@@ -91,6 +92,9 @@ class MemoryPage {
   private choices(): HTMLElement {
     const fields = element('section', 'fields');
     for (const name of ['sgd', 'adam', 'adamw']) this.optimiser.append(control('vscode-option', { value: name }, name));
+    for (const mode of ['fixed', 'dynamic']) this.workspace.append(control('vscode-option', { value: mode }, mode));
+    this.workspace.title =
+      'How gradients of convolutions are computed: as without a budget, or in the fastest way that fits into what the budget leaves';
     const exports = element('div', 'buttons');
     this.largest.title = 'The largest batch that this budget holds';
     this.snapshot.title = 'A memory snapshot for pytorch.org/memory_viz';
@@ -99,12 +103,14 @@ class MemoryPage {
       labelled('Batch', this.batch),
       labelled('Optimiser', this.optimiser),
       labelled('Budget', this.budget),
+      labelled('Workspace', this.workspace),
       this.largest,
       this.use,
       labelled('Export', exports),
     );
     this.batch.addEventListener('change', () => this.fromField(() => ({ batch: wholeNumber(this.batch.value) })));
     this.optimiser.addEventListener('change', () => this.choose({ optimiser: this.optimiser.value as MemoryChoice['optimiser'] }));
+    this.workspace.addEventListener('change', () => this.choose({ workspace: this.workspace.value as MemoryChoice['workspace'] }));
     this.budget.addEventListener('change', () => this.fromField(() => ({ budget: budgetOf(this.budget.value) })));
     this.largest.addEventListener('click', () => void this.findLargestBatch());
     this.use.addEventListener('click', () => void this.useForTraining());
@@ -162,11 +168,12 @@ class MemoryPage {
   }
 
   private showFields(): void {
-    const { batch, optimiser, budget } = this.choice;
+    const { batch, optimiser, budget, workspace = 'fixed' } = this.choice;
     this.batch.value = String(batch);
     this.optimiser.value = optimiser;
     this.budget.value = budget === undefined ? '' : formatBytes(budget);
-    this.largest.disabled = budget === undefined;
+    this.workspace.value = workspace;
+    this.largest.disabled = this.workspace.disabled = budget === undefined;
   }
 
   private async plan(): Promise<void> {
@@ -191,6 +198,7 @@ class MemoryPage {
       this.state?.hasSurgery ? 'with the surgery plan' : '',
       `${report.operations} operators in ${this.timeline.length} steps`,
       `weights and state ${formatBytes(report.pinnedBytes)}`,
+      report.convolutions ? describeForms(report.convolutions) : '',
     ];
     this.header.replaceChildren(titleBlock(this.state?.file ?? '', `Memory of a training step · ${what.filter(Boolean).join(' · ')}`));
     this.showEffect(view.isAtFloor ? undefined : this.ownReport, false);
@@ -280,7 +288,9 @@ class MemoryPage {
     const { timeline } = this;
     if (!timeline) return;
     const at = step ?? this.pinned ?? timeline.peak;
-    this.details.show(timeline, at, at === timeline.peak, this.state?.layers.includes(timeline.layer(at)) ?? false);
+    const layer = timeline.layer(at);
+    this.details.show(timeline, at, at === timeline.peak, this.state?.layers.includes(layer) ?? false);
+    this.details.showForms(this.view?.report.convolutions?.filter((form) => form.layer === layer) ?? []);
     clearTimeout(this.tensorTimer);
     this.tensorTimer = setTimeout(() => void this.loadTensors(at), TENSOR_DELAY_MS);
   }

@@ -1,5 +1,5 @@
 import { formatBytes } from '../../engine/contract/format';
-import type { MemoryPoint } from '../../engine/contract/memory';
+import type { ConvolutionForm, MemoryPoint } from '../../engine/contract/memory';
 import { control } from '../controls/controls';
 import { element } from '../shared/elements';
 import { kindColour } from './areaCanvas';
@@ -16,6 +16,7 @@ export class StepDetails {
   private readonly title = element('h2');
   private readonly layer = element('button', 'link layer-name');
   private readonly kinds = element('dl', 'kinds');
+  private readonly forms = element('p', 'forms');
   private readonly tensors = element('table', 'tensors');
   private readonly passes = element('div', 'passes');
   private readonly model = control('vscode-button', { appearance: 'secondary', id: 'show-in-model' }, 'Show in model');
@@ -28,7 +29,7 @@ export class StepDetails {
     this.layer.type = 'button';
     for (const way of [this.layer, this.model]) way.addEventListener('click', () => events.onReveal(this.shown, 'model'));
     this.source.addEventListener('click', () => events.onReveal(this.shown, 'source'));
-    this.element.append(this.title, this.layer, this.passes, links, this.kinds, this.tensors);
+    this.element.append(this.title, this.layer, this.passes, links, this.kinds, this.forms, this.tensors);
   }
 
   show(timeline: Timeline, step: number, isPeak: boolean, isKnown: boolean): void {
@@ -40,6 +41,11 @@ export class StepDetails {
     this.layer.disabled = this.model.disabled = this.source.disabled = !isKnown;
     this.showPasses(timeline, step);
     this.showKinds(timeline, step);
+  }
+
+  /** How the gradients of the step's layer are computed, where the budget decides. */
+  showForms(forms: readonly ConvolutionForm[]): void {
+    this.forms.textContent = forms.map(describeForm).join(' ');
   }
 
   showTensors(tensors: MemoryPoint['alive'], others: number): void {
@@ -95,6 +101,11 @@ export class StepDetails {
       ...(timeline.mostOffloaded > 0 ? row('out of the pool', away, 'var(--offloaded)') : []),
     );
   }
+}
+
+function describeForm({ gradient, form, workspaceBytes, bytesLeft, fastestForm, fastestWorkspaceBytes }: ConvolutionForm): string {
+  const fastest = form === fastestForm ? 'the fastest way' : `the fastest, ${fastestForm}, needs ${formatBytes(fastestWorkspaceBytes)}`;
+  return `Gradient of the ${gradient}: ${form}, ${formatBytes(workspaceBytes)} of workspace where ${formatBytes(bytesLeft)} are left (${fastest}).`;
 }
 
 function swatch(colour: string): HTMLElement {

@@ -2,7 +2,7 @@ import type { MemoryKind, MemoryPoint } from '../../engine/contract/memory';
 import type { MemorySteps } from '../../engine/contract/memoryPage';
 
 /** From the bottom of the stack to its top. */
-export const KINDS: readonly MemoryKind[] = ['weights', 'optimiser', 'inputs', 'activations', 'gradients'];
+export const KINDS: readonly MemoryKind[] = ['weights', 'optimiser', 'inputs', 'activations', 'gradients', 'workspace'];
 
 export const KIND_NAMES: Readonly<Record<MemoryKind, string>> = {
   weights: 'weights',
@@ -10,6 +10,7 @@ export const KIND_NAMES: Readonly<Record<MemoryKind, string>> = {
   inputs: 'inputs',
   activations: 'activations',
   gradients: 'gradients',
+  workspace: 'workspace',
 };
 
 export const PHASE_NAMES: Readonly<Record<MemoryPoint['phase'], string>> = {

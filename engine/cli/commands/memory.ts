@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { MemoryPolicy, MemoryReport, PaperResult, WorkspaceMode } from '../../contract/memory';
+import { type MemoryPolicy, type MemoryReport, type PaperResult, type WorkspaceMode, describeForms } from '../../contract/memory';
 import { SurgeryError } from '../../graph/errors';
 import { MEMORY_POLICIES, WORKSPACE_MODES } from '../../memory/schedule';
 import { deepestNetwork } from '../../server/operations/deepestNetwork';
@@ -7,7 +7,7 @@ import { memoryOfModel } from '../../server/operations/memory';
 import { exportMemory, writeMemory } from '../../server/operations/memoryExport';
 import { paperMemory } from '../../server/operations/paperMemory';
 import { runCommand } from '../io';
-import { type JsonOption, addJson, byteCount, positiveInteger, sizeList, WORKSPACE_HELP } from '../options';
+import { type JsonOption, WORKSPACE_HELP, addJson, byteCount, positiveInteger, sizeList } from '../options';
 import { formatBytes, formatPercent, formatTable } from '../table';
 
 interface MemoryFlags extends JsonOption {
@@ -47,6 +47,7 @@ export function defineMemory(program: Command): void {
         throw new SurgeryError('option-invalid', 'Give a model or --paper, and not both');
       if (options.paper !== undefined) return describePaper(options.paper, options.batch);
       if (options.largestBatch && options.budget === undefined) throw new SurgeryError('option-invalid', '--largest-batch needs --budget');
+      if (options.workspace === 'dynamic') checkDynamic(options);
       if (options.deepest) return describeDeepest(model ?? '', options);
       const report = await memoryOfModel(model ?? '', options);
       if (options.trace !== undefined) await writeMemory(report, 'trace', options.trace);
@@ -54,6 +55,12 @@ export function defineMemory(program: Command): void {
       return { document: report, text: describe(report) };
     }),
   );
+}
+
+function checkDynamic({ budget, deepest }: MemoryFlags): void {
+  if (deepest) throw new SurgeryError('option-invalid', '--deepest answers for the fixed workspace; leave --workspace dynamic out');
+  if (budget === undefined)
+    throw new SurgeryError('option-invalid', '--workspace dynamic chooses by the bytes that a budget leaves; give --budget');
 }
 
 async function describeDeepest(family: string, { budget, ...options }: MemoryFlags) {
@@ -80,11 +87,7 @@ function describe(report: MemoryReport): string {
   const budget = report.budget === undefined ? 'the least pool that holds everything' : `a budget of ${formatBytes(report.budget)}`;
   const largest = report.largestBatch === undefined ? '' : `\nLargest batch within it: ${report.largestBatch}.`;
   const advice = report.advice === undefined ? '' : `\n${report.advice}.`;
-  const slimmer = report.convolutions?.filter(({ form, fastestForm }) => form !== fastestForm).length;
-  const forms =
-    slimmer === undefined
-      ? ''
-      : `\n${slimmer} of ${report.convolutions?.length ?? 0} gradients of convolutions are computed in a slimmer way than the fastest.`;
+  const forms = report.convolutions ? `\n${describeForms(report.convolutions)}.` : '';
   return `${table}\nBatch ${report.batch}, ${report.operations} operators, ${budget}; weights and state take ${formatBytes(report.pinnedBytes)}.${forms}${largest}${advice}`;
 }
 

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type MemoryPolicy, type TrainingMemory, type WorkspaceMode, hiddenPart } from '../../contract/memory';
+import { type MemoryPolicy, type TrainingMemory, type WorkspaceMode, describeForms, hiddenPart } from '../../contract/memory';
 import type { DistillationOptions } from '../../contract/protocol';
 import { SurgeryError } from '../../graph/errors';
 import { MEMORY_POLICIES, WORKSPACE_MODES } from '../../memory/schedule';
@@ -11,13 +11,13 @@ import { type NoiseFlags, addNoiseOptions, noiseOptionsOf } from '../noiseOption
 import {
   type DataFlags,
   type JsonOption,
+  WORKSPACE_HELP,
   addDataOptions,
   addJson,
   byteCount,
   integer,
   nonNegative,
   positiveInteger,
-  WORKSPACE_HELP,
 } from '../options';
 import { formatBytes, formatPercent, formatTable } from '../table';
 
@@ -112,10 +112,11 @@ function describeMemory(memory: TrainingMemory): string {
   const { poolBytes, peakBytes, measuredPeakBytes, spillBytes, trafficBytes, transferSeconds, processFloorBytes, processBytes } = memory;
   const reached = measuredPeakBytes === undefined ? '' : `, ${formatBytes(measuredPeakBytes)} reached`;
   const hidden = hiddenPart(memory);
+  const forms = memory.convolutions ? `; ${describeForms(memory.convolutions)}` : '';
   const overlap = hidden === undefined ? '' : ` in ${transferSeconds.toFixed(2)} s, ${formatPercent(hidden)} of it behind computing`;
   return (
     `Memory: pool ${formatBytes(poolBytes)} with at most ${formatBytes(peakBytes)} planned in use${reached}; ` +
     `spill file ${formatBytes(spillBytes)}, ${formatBytes(trafficBytes)} moved in a step${overlap}; ` +
-    `the process grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}`
+    `the process grew by ${formatBytes(processBytes)} from ${formatBytes(processFloorBytes)}${forms}`
   );
 }

@@ -19,15 +19,17 @@ type PlanOptions = MemoryOptions & { readonly plan?: SurgeryPlan };
 export async function memoryOfModel(file: string, options: PlanOptions, context: OperationContext = {}): Promise<MemoryReport> {
   const { batch, budget, policy = 'auto' } = options;
   const graph = await graphOf(file, options.plan);
-  const workspace = options.workspace === 'dynamic' && budget !== undefined ? await workspaceOf(graph, options) : undefined;
+  const workspace = isDynamic(options) ? await workspaceOf(graph, options) : undefined;
   const program = workspace?.leanest.program ?? (await programOf(graph, options));
+  const whole = iterationSeconds(workspace?.usual.program ?? program);
   let [shown, convolutions] = [program, undefined as MemoryReport['convolutions']];
   const all: ReturnType<typeof reportPolicy>[] = [];
   for (const name of MEMORY_POLICIES) {
     await betweenPlans(context);
     const fitted = workspace?.within(name, budget);
     if (fitted?.schedule && name === policy) [shown, convolutions] = [fitted.built.program, fitted.forms];
-    all.push(reportPolicy(program, name, budget, () => fitted?.schedule ?? planMemory(program, name, budget)));
+    const planned = fitted?.schedule && { schedule: fitted.schedule, slowerSeconds: fitted.slowerSeconds };
+    all.push(reportPolicy(program, name, budget, whole, planned && (() => planned)));
   }
   const reports = all.map(({ report }) => report);
   const schedule = all.find(({ report }) => report.policy === policy)?.schedule;
@@ -40,7 +42,7 @@ export async function memoryOfModel(file: string, options: PlanOptions, context:
     policy,
     operations: shown.operations.length,
     pinnedBytes: program.storages.reduce((sum, { bytes, pinned }) => sum + (pinned ? bytes : 0), 0),
-    seconds: iterationSeconds(program),
+    seconds: whole,
     policies: reports,
     timeline: schedule ? layerTimeline(shown, schedule) : [],
     ...(convolutions ? { convolutions } : {}),
@@ -49,7 +51,16 @@ export async function memoryOfModel(file: string, options: PlanOptions, context:
   };
 }
 
-function fits(graph: Graph, options: PlanOptions, block: number, budget: number, batch: number): boolean {
+/** Without a budget nothing has to fit, and the fastest forms are taken. */
+function isDynamic({ workspace, budget }: PlanOptions): boolean {
+  return workspace === 'dynamic' && budget !== undefined;
+}
+
+async function fits(graph: Graph, options: PlanOptions, block: number, budget: number, batch: number): Promise<boolean> {
+  if (isDynamic(options)) {
+    const workspace = await workspaceOf(graph, { ...options, batch });
+    return workspace.within(options.policy ?? 'auto', budget).schedule !== undefined;
+  }
   try {
     planMemory(trainingProgram(graph, { ...options, batch }, block), options.policy ?? 'auto', budget);
     return true;

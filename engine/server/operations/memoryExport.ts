@@ -1,12 +1,15 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
-import type { MemoryFormat, MemoryReport, MemoryRequests } from '../../contract/memory';
+import type { MemoryFormat, MemoryPolicy, MemoryReport, MemoryRequests } from '../../contract/memory';
 import { encodePickle } from '../../formats/pickle/encodePickle';
 import { SurgeryError } from '../../graph/errors';
+import type { Graph } from '../../graph/graph';
 import { chromeTrace } from '../../memory/chromeTrace';
 import { planOrExplain } from '../../memory/plan';
+import type { MemoryProgram } from '../../memory/program';
+import type { Schedule } from '../../memory/schedule';
 import { torchSnapshot } from '../../memory/torchSnapshot';
 import { memoryOfModel } from './memory';
-import { graphOf, programOf } from './memoryPrograms';
+import { graphOf, programOf, workspaceOf } from './memoryPrograms';
 import type { OperationContext } from './operation';
 
 type ExportOptions = Omit<MemoryRequests['memory/export']['params'], 'job' | 'path'>;
@@ -40,9 +43,22 @@ async function writeSnapshot(
   { plan, policy = 'auto', budget, ...options }: Omit<ExportOptions, 'format' | 'output'>,
   output: string,
 ) {
-  const program = await programOf(await graphOf(file, plan), options);
-  const schedule = planOrExplain(program, policy, budget);
+  const { program, schedule } = await plannedStep(await graphOf(file, plan), options, policy, budget);
   await writeWhole(encodePickle(torchSnapshot(program, schedule)), output);
+}
+
+async function plannedStep(
+  graph: Graph,
+  { workspace, ...options }: Omit<ExportOptions, 'format' | 'output' | 'plan' | 'policy' | 'budget'>,
+  policy: MemoryPolicy,
+  budget?: number,
+): Promise<{ program: MemoryProgram; schedule: Schedule }> {
+  if (workspace === 'dynamic' && budget !== undefined) {
+    const { built, schedule } = (await workspaceOf(graph, options)).within(policy, budget);
+    if (schedule) return { program: built.program, schedule };
+  }
+  const program = await programOf(graph, options);
+  return { program, schedule: planOrExplain(program, policy, budget) };
 }
 
 async function writeWhole(content: string | Uint8Array, output: string): Promise<void> {

@@ -20,6 +20,7 @@ export type ProgramOptions = Pick<MemoryOptions, 'batch' | 'optimiser' | 'moment
 const KEPT = 2;
 const graphs = new Map<string, Promise<Graph>>();
 const programs = new WeakMap<Graph, Map<string, MemoryProgram>>();
+const workspaces = new WeakMap<Graph, Map<string, DynamicWorkspace<PlannedStep>>>();
 
 /** A network whose memory is looked at. Those asked for last stay, because one moves a budget many times over the same network. */
 export async function graphOf(file: string, plan?: SurgeryPlan): Promise<Graph> {
@@ -39,19 +40,29 @@ export async function graphOf(file: string, plan?: SurgeryPlan): Promise<Graph> 
 /** A training step as the planner takes it; the last one of each network stays. */
 export async function programOf(graph: Graph, options: ProgramOptions): Promise<MemoryProgram> {
   const block = await blockSize(runtime(), options.layout);
-  const { batch, optimiser, momentum } = options;
-  const key = JSON.stringify([batch, optimiser, momentum, block, runtime().kernelCosts?.()]);
-  const known = programs.get(graph)?.get(key);
-  if (known) return known;
-  const program = trainingProgram(graph, options, block);
-  programs.set(graph, new Map([[key, program]]));
-  return program;
+  return lastOf(programs, graph, options, block, () => trainingProgram(graph, options, block));
 }
 
-/** As `trainingProgram`, with convolutions' gradients in the ways that a budget allows. */
+/** As `programOf`, with convolutions' gradients in the ways that a budget allows. */
 export async function workspaceOf(graph: Graph, options: ProgramOptions): Promise<DynamicWorkspace<PlannedStep>> {
   const block = await blockSize(runtime(), options.layout);
-  return dynamicWorkspace(runtime(), graph, { batch: options.batch, training: true, optimiser: ruleOf(options), block });
+  const { batch } = options;
+  return lastOf(workspaces, graph, options, block, () =>
+    dynamicWorkspace(runtime(), graph, { batch, training: true, optimiser: ruleOf(options), block }),
+  );
+}
+
+function lastOf<T>(
+  known: WeakMap<Graph, Map<string, T>>,
+  graph: Graph,
+  { batch, optimiser, momentum }: ProgramOptions,
+  block: number,
+  make: () => T,
+): T {
+  const key = JSON.stringify([batch, optimiser, momentum, block, runtime().kernelCosts?.()]);
+  const made = known.get(graph)?.get(key) ?? make();
+  known.set(graph, new Map([[key, made]]));
+  return made;
 }
 
 const ruleOf = ({ optimiser = 'sgd', momentum = 0.9 }: ProgramOptions): Optimiser =>

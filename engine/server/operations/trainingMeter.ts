@@ -10,15 +10,17 @@ export class TrainingMeter {
   readonly #before = highWater();
   #sampled = 0;
   #planned: StepResult['memory'];
+  #convolutions: StepResult['convolutions'];
   #steps = 0;
   #peak: number | undefined;
   #transferSeconds = 0;
   #waitedSeconds = 0;
 
-  add({ memory, measured }: StepResult): void {
+  add({ memory, measured, convolutions }: StepResult): void {
     this.#sampled = Math.max(this.#sampled, process.memoryUsage.rss());
     if (!memory || !measured) return;
     this.#planned = memory;
+    this.#convolutions = convolutions;
     this.#steps++;
     if (measured.peakBytes !== undefined) this.#peak = Math.max(this.#peak ?? 0, measured.peakBytes);
     this.#transferSeconds += measured.transferSeconds;
@@ -35,6 +37,7 @@ export class TrainingMeter {
       ...(this.#peak === undefined ? {} : { measuredPeakBytes: this.#peak }),
       spillBytes,
       trafficBytes,
+      ...(this.#convolutions ? { convolutions: this.#convolutions } : {}),
       transferSeconds: this.#transferSeconds / this.#steps,
       waitedSeconds: this.#waitedSeconds / this.#steps,
       processFloorBytes: this.#floor,

@@ -13,7 +13,7 @@ interface Event {
 
 describe('memory: Chrome trace', () => {
   it('has a slice in the row of its phase and the bytes of every kind for each point, in order', () => {
-    const bytes = { weights: 1, optimiser: 2, inputs: 3, activations: 4, gradients: 5 };
+    const bytes = { weights: 1, optimiser: 2, inputs: 3, activations: 4, gradients: 5, workspace: 0 };
     const points: MemoryPoint[] = [
       { layer: 'conv1', phase: 'forward', bytes, offloaded: 0, alive: [{ name: 'x', bytes: 9, kind: 'inputs' }] },
       { layer: 'conv1', phase: 'backward', bytes: { ...bytes, gradients: 9 }, offloaded: 7, alive: [] },

@@ -28,7 +28,7 @@ async function trained(memory?: MemoryOptions) {
       last = await trainer.step(x, y, 0.05);
       losses.push(last.loss);
     }
-    return { losses, planned: last?.memory, measured: last?.measured };
+    return { losses, planned: last?.memory, measured: last?.measured, convolutions: last?.convolutions };
   } finally {
     trainer.dispose();
   }
@@ -61,6 +61,9 @@ describe('memory: dynamic convolution workspace', () => {
     await assert.rejects(trained(budget), /does not hold a training step/);
     const [free, dynamic] = [await trained(), await trained({ ...budget, workspace: 'dynamic' })];
     assert.equal(dynamic.measured?.peakBytes, dynamic.planned?.peakBytes);
+    assert.deepEqual(dynamic.convolutions, tight.forms);
+    const wide = { policy: 'liveness', budget: 2 ** 30 } as const;
+    assert.deepEqual((await trained({ ...wide, workspace: 'dynamic' })).losses, (await trained(wide)).losses);
     dynamic.losses.forEach((loss, i) => assert.ok(Math.abs(loss - (free.losses[i] ?? 0)) < 1e-5, `${loss}, ${free.losses[i]}`));
   });
 });

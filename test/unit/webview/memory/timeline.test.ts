@@ -8,7 +8,7 @@ import { timelineOf } from '../../../../webview/memory/timeline';
 const point = (layer: string, phase: MemoryPoint['phase'], activations: number, offloaded = 0): MemoryPoint => ({
   layer,
   phase,
-  bytes: { weights: 10, optimiser: 5, inputs: 1, activations, gradients: 0 },
+  bytes: { weights: 10, optimiser: 5, inputs: 1, activations, gradients: 0, workspace: 0 },
   offloaded,
   alive: [],
 });
