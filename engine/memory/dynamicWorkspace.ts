@@ -7,7 +7,7 @@ import type { Schedule } from './schedule';
 import { BudgetTooSmall } from './scheduler';
 import { roomOf } from './workspaceRoom';
 
-/** Parts of the bytes left at a step that a workspace may take: a pool has gaps between what it holds. */
+/** Parts of the bytes left at a step that a workspace may take, tried until one fits: a pool has gaps between what it holds. */
 const SHARES = [1, 0.8];
 
 /** A training graph whose convolutions' gradients are computed in chosen ways. */
@@ -85,11 +85,13 @@ export class DynamicWorkspace<T extends { readonly program: MemoryProgram }> {
     if (leanestVariant === usualVariant) return;
     const leanest = attempt(leanestVariant, policy, budget);
     if (!leanest) return;
+    const room = roomOf(leanestVariant.built.program, leanest.schedule, budget);
     for (const share of SHARES) {
-      const room = roomOf(leanestVariant.built.program, leanest.schedule, budget);
       const variant = this.variant((decision) => fastestWithin(decision.options, share * (room.get(decision.node) ?? 0)));
       const planned = attempt(variant, policy, budget);
-      if (planned) yield planned;
+      if (!planned) continue;
+      yield planned;
+      break;
     }
     yield leanest;
   }

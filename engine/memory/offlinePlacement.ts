@@ -8,7 +8,6 @@ interface Stay {
   readonly from: number;
   to: number;
   readonly blocks: number;
-  offset: number;
 }
 
 /** The order in which stays get their places: each decides by other rules which ones fit between which. */
@@ -31,30 +30,28 @@ const MOST_ATTEMPTS = 30;
  * @param patience how many times the usual attempts are made
  */
 export function placeOffline(program: MemoryProgram, schedule: Schedule, budget: number, patience = 1): Schedule {
-  const stays = staysOf(program, schedule.steps);
+  const staysByStep = staysOf(program, schedule.steps);
+  const stays = [...staysByStep.values()];
   const enough = Math.floor(budget / BLOCK_BYTES);
-  const usual = Math.min(MOST_ATTEMPTS, Math.ceil(EFFORT / stays.size ** 2));
+  const usual = Math.min(MOST_ATTEMPTS, Math.ceil(EFFORT / stays.length ** 2));
   const attempts = Math.ceil(patience * usual);
-  let extent = Infinity;
-  let offsets = new Map<number, number>();
-  const random = new Random(stays.size);
+  let least: Placed = { order: [], offsets: new Int32Array(), end: Infinity, at: 0 };
+  const random = new Random(stays.length);
   for (const compare of ORDERS) {
-    let order = [...stays.values()].sort(compare);
-    let best = { order, end: Infinity, at: 0 };
-    for (let attempt = 0; attempt < attempts && extent > enough; attempt++) {
-      const highest = placeAll(order);
-      if (highest.end <= best.end) best = { order, ...highest };
-      if (highest.end < extent) {
-        extent = highest.end;
-        offsets = new Map([...stays].map(([at, { offset }]) => [at, offset * BLOCK_BYTES]));
-      }
-      const [base, from, to] = attempt < usual ? [order, highest.at, highest.at >> 1] : [best.order, best.at, random.integer(best.at)];
-      order = [...base];
-      order.splice(to, 0, ...order.splice(from, 1));
+    const order = [...stays.keys()].sort((a, b) => compare(stays[a] as Stay, stays[b] as Stay));
+    let [last, best] = [placeAll(stays, order), undefined as Placed | undefined];
+    for (let attempt = 0; ;) {
+      if (last.end <= (best?.end ?? Infinity)) best = last;
+      if (last.end < least.end) least = last;
+      if (++attempt >= attempts || least.end <= enough) break;
+      const isUsual = attempt <= usual;
+      const base: Placed = isUsual ? last : (best ?? last);
+      last = placeAgain(stays, base, isUsual ? base.at >> 1 : random.integer(base.at), isUsual ? Infinity : base.end);
     }
   }
-  const steps = schedule.steps.map((step, at): Step => (step.kind === 'allocate' ? { ...step, offset: offsets.get(at) as number } : step));
-  return { ...schedule, steps, poolBytes: extent * BLOCK_BYTES };
+  const place = new Map([...staysByStep.keys()].map((at, i) => [at, (least.offsets[i] as number) * BLOCK_BYTES]));
+  const steps = schedule.steps.map((step, at): Step => (step.kind === 'allocate' ? { ...step, offset: place.get(at) as number } : step));
+  return { ...schedule, steps, poolBytes: least.end * BLOCK_BYTES };
 }
 
 /** By the step that allocates. What takes another's place prolongs its stay. */
@@ -63,7 +60,7 @@ function staysOf({ storages }: MemoryProgram, steps: readonly Step[]): Map<numbe
   const current = new Map<number, Stay>();
   steps.forEach((step, at) => {
     if (step.kind === 'allocate') {
-      const stay = { from: at, to: Infinity, blocks: Math.max(1, blocksOf(storages[step.storage]?.bytes ?? 0)), offset: 0 };
+      const stay = { from: at, to: steps.length, blocks: Math.max(1, blocksOf(storages[step.storage]?.bytes ?? 0)) };
       stays.set(at, stay);
       current.set(step.storage, stay);
     } else if (step.kind === 'replace') {
@@ -74,41 +71,103 @@ function staysOf({ storages }: MemoryProgram, steps: readonly Step[]): Map<numbe
       current.delete(step.storage);
     }
   });
-  for (const stay of current.values()) stay.to = steps.length;
   return stays;
 }
 
-/** @returns where the highest ends, in blocks, and its position in the order */
-function placeAll(stays: readonly Stay[]): { end: number; at: number } {
-  const placed: Stay[] = [];
+/** Stays with their places. */
+interface Placed {
+  /** In which they got them. */
+  readonly order: readonly number[];
+  /** By stay, in blocks. */
+  readonly offsets: Int32Array;
+  /** Where the highest ends, and its position in the order. */
+  readonly end: number;
+  readonly at: number;
+}
+
+const placeAll = (stays: readonly Stay[], order: readonly number[]): Placed => placeFrom(stays, order, 0, new Int32Array(stays.length));
+
+/** With what came to lie highest at another position of the order; those before it keep their places. Ends early beyond `most` blocks. */
+function placeAgain(stays: readonly Stay[], { order, offsets, at }: Placed, to: number, most: number): Placed {
+  const changed = [...order];
+  changed.splice(to, 0, ...changed.splice(at, 1));
+  return placeFrom(stays, changed, to, offsets.slice(), most);
+}
+
+function placeFrom(stays: readonly Stay[], order: readonly number[], start: number, offsets: Int32Array, most = Infinity): Placed {
+  const byOffset = order.slice(0, start).sort((a, b) => (offsets[a] as number) - (offsets[b] as number));
+  const gaps = new Gaps(stays, byOffset, offsets);
   let highest = { end: 0, at: 0 };
-  stays.forEach((stay, at) => {
-    stay.offset = tightestGap(placed, stay);
-    const end = stay.offset + stay.blocks;
-    if (end > highest.end) highest = { end, at };
-    placed.splice(firstAbove(placed, stay.offset), 0, stay);
-  });
-  return highest;
+  const note = (position: number): void => {
+    const stay = order[position] as number;
+    const end = (offsets[stay] as number) + (stays[stay] as Stay).blocks;
+    if (end > highest.end) highest = { end, at: position };
+  };
+  for (let position = 0; position < start; position++) note(position);
+  for (let position = start; position < order.length && highest.end <= most; position++) {
+    const stay = order[position] as number;
+    offsets[stay] = gaps.take(stays[stay] as Stay);
+    note(position);
+  }
+  return { order, offsets, ...highest };
 }
 
-/** @param placed by offset */
-function tightestGap(placed: readonly Stay[], { from, to, blocks }: Stay): number {
-  let [end, gap, at] = [0, Infinity, -1];
-  for (const other of placed) {
-    if (other.from >= to || other.to <= from) continue;
-    const room = other.offset - end;
-    if (room >= blocks && room < gap) [gap, at] = [room, end];
-    end = Math.max(end, other.offset + other.blocks);
-  }
-  return at < 0 ? end : at;
-}
+/** Stays by offset, as columns: most of the time of planning is spent in looking through them. */
+class Gaps {
+  private readonly from: Int32Array;
+  private readonly to: Int32Array;
+  private readonly offset: Int32Array;
+  private readonly end: Int32Array;
+  private count: number;
 
-function firstAbove(placed: readonly Stay[], offset: number): number {
-  let [low, high] = [0, placed.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((placed[middle] as Stay).offset <= offset) low = middle + 1;
-    else high = middle;
+  constructor(stays: readonly Stay[], byOffset: readonly number[], offsets: Int32Array) {
+    const column = (read: (stay: Stay, offset: number) => number): Int32Array => {
+      const values = new Int32Array(stays.length);
+      byOffset.forEach((stay, i) => (values[i] = read(stays[stay] as Stay, offsets[stay] as number)));
+      return values;
+    };
+    this.from = column(({ from }) => from);
+    this.to = column(({ to }) => to);
+    this.offset = column((_, offset) => offset);
+    this.end = column(({ blocks }, offset) => offset + blocks);
+    this.count = byOffset.length;
   }
-  return low;
+
+  /** @returns the offset of the tightest gap that is free as long as the stay lasts, or else of what lies above all then */
+  take(stay: Stay): number {
+    const offset = this.tightest(stay);
+    const at = this.firstAbove(offset);
+    for (const [column, value] of [
+      [this.from, stay.from],
+      [this.to, stay.to],
+      [this.offset, offset],
+      [this.end, offset + stay.blocks],
+    ] as const) {
+      column.copyWithin(at + 1, at, this.count);
+      column[at] = value;
+    }
+    this.count++;
+    return offset;
+  }
+
+  private tightest({ from, to, blocks }: Stay): number {
+    let [top, gap, at] = [0, Infinity, -1];
+    for (let i = 0; i < this.count; i++) {
+      if ((this.from[i] as number) >= to || (this.to[i] as number) <= from) continue;
+      const room = (this.offset[i] as number) - top;
+      if (room >= blocks && room < gap) [gap, at] = [room, top];
+      if ((this.end[i] as number) > top) top = this.end[i] as number;
+    }
+    return at < 0 ? top : at;
+  }
+
+  private firstAbove(offset: number): number {
+    let [low, high] = [0, this.count];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.offset[middle] as number) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 }

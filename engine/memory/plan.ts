@@ -294,7 +294,7 @@ export function leastPool(program: MemoryProgram): number {
 }
 
 export interface Floor {
-  /** A budget that suffices; a hundredth less does not. Of a large program it is a little more than the least one. */
+  /** A budget that suffices; a hundredth less does not. Of a large program it may be more than the least one, by a seventh where it was compared. */
   readonly bytes: number;
   /** Layer that sets it, and its operator. */
   readonly layer: string;

@@ -76,7 +76,7 @@ export async function openSession({ prepare, ...options } = {}) {
 
   /** The workbench follows the system's colours. */
   async function setColours(colorScheme, contrast = 'no-preference') {
-    await page.emulateMedia({ colorScheme, contrast });
+    await page.emulateMedia({ colorScheme, contrast, forcedColors: contrast === 'more' ? 'active' : 'none' });
     const dark = contrast === 'more' ? /hc-black/ : /vs-dark/;
     const type = colorScheme === 'light' ? /(^| )vs( |$)/ : dark;
     await until(

@@ -14,12 +14,13 @@ describe('memory timeline in the workbench', () => {
   let startCommand;
   let opened;
   let shot;
+  let setColours;
   let shotInColours;
   const file = () => path.join(server.workspace, SAMPLE);
 
   before(async () => {
     session = await openSession({ files: { 'model.py': path.join(root, 'sample/model.py') } });
-    ({ page, server, command, startCommand, opened, shot, shotInColours } = session);
+    ({ page, server, command, startCommand, opened, shot, setColours, shotInColours } = session);
   });
 
   after(() => session?.close());
@@ -99,6 +100,9 @@ describe('memory timeline in the workbench', () => {
     assert.equal(await frame.locator('#added-time').innerText(), `${(100 * auto.extraFraction).toFixed(1)} %`);
     assert.equal(await frame.locator('#recomputed').innerText(), String(auto.recomputations));
     await shotInColours('memory-budget');
+    await setColours('dark', 'more');
+    await shot('memory-high-contrast');
+    await setColours('dark');
     await page.setViewportSize({ width: 800, height: 900 });
     await new Promise((resolve) => setTimeout(resolve, 500));
     await shot('memory-narrow');
@@ -133,6 +137,31 @@ describe('memory timeline in the workbench', () => {
       60_000,
     );
     await until(async () => (await frame.locator('.timeline.dimmed').count()) === 0, 'the batch fits');
+  });
+
+  it('fits a smaller budget with slimmer convolutions when asked to, and says which', async () => {
+    const frame = await timeline();
+    const fixed = policyOf(memory(), 'auto').floorBytes;
+    const least = memory('--budget', String(fixed), '--workspace', 'dynamic').policies.find((p) => p.policy === 'auto').floorBytes;
+    assert.ok(least < fixed, `${least} below ${fixed}`);
+    await frame.locator('#batch input').fill('64');
+    await frame.locator('#batch input').press('Enter');
+    await frame.locator('#budget input').fill(String((least + fixed) >> 1));
+    await frame.locator('#budget input').press('Enter');
+    await frame.locator('.notice.error', { hasText: 'cannot hold a step' }).waitFor();
+    await frame.locator('#workspace').click();
+    await frame.locator('#workspace vscode-option', { hasText: 'dynamic' }).click();
+    await frame.locator('header', { hasText: 'computed in a slimmer way' }).waitFor({ timeout: 60_000 });
+    await idle(frame);
+    assert.equal(await frame.locator('.timeline.dimmed').count(), 0);
+    await frame.locator('.legend', { hasText: 'workspace' }).waitFor();
+    await shotInColours('memory-workspace');
+    await frame.locator('#workspace').click();
+    await frame.locator('#workspace vscode-option', { hasText: 'fixed' }).click();
+    await frame.locator('.notice.error', { hasText: 'cannot hold a step' }).waitFor();
+    await frame.locator('#budget input').fill('');
+    await frame.locator('#budget input').press('Enter');
+    await idle(frame);
   });
 
   it('leads to the layer in the model and in the source', async () => {
