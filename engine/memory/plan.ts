@@ -95,10 +95,10 @@ function cheapestWithin(program: MemoryProgram, policy: MemoryPolicy, budget: nu
   const failures: BudgetTooSmall[] = [];
   const free = withoutSaving(program, budget, failures);
   if (free) return { ...free, policy };
-  const counted: Found[] = [];
-  const found = (policy === 'auto' ? SAVING : [policy]).flatMap(
-    (by) => cheapestOf(program, waysToSave(program, by, budget), budget, failures, counted) ?? [],
-  );
+  const tried = (policy === 'auto' ? SAVING : [policy]).map((by) => triedWithin(program, by, budget));
+  failures.push(...tried.flatMap((each) => each.failures));
+  const counted = tried.flatMap((each) => each.counted);
+  const found = tried.flatMap(({ best }) => best ?? []);
   const quick = found.length === 0 ? undefined : found.reduce((a, b) => (extraSeconds(b.schedule) < extraSeconds(a.schedule) ? b : a));
   const best = placedPatiently(program, counted, budget, quick) ?? quick;
   if (!best) throw furthest(program, failures);
@@ -110,10 +110,21 @@ function placedPatiently(program: MemoryProgram, counted: readonly Found[], budg
   const least = quick ? extraSeconds(quick.schedule) : Infinity;
   const cheaper = counted.filter(({ schedule }) => extraSeconds(schedule) < least).sort(byExtraSeconds);
   for (const { way, schedule } of cheaper.slice(0, PATIENT_TRIALS)) {
-    const placed = placeOffline(program, schedule, budget, PATIENCE);
+    const placed = placeLong(program, schedule, budget);
     if (placed.poolBytes <= budget) return { way, schedule: placed };
   }
   return undefined;
+}
+
+/** What a long search came to for each schedule without places: policies that are compared share them. */
+const longPlaced = new WeakMap<Schedule, { readonly budget: number; readonly placed: Schedule }>();
+
+function placeLong(program: MemoryProgram, schedule: Schedule, budget: number): Schedule {
+  const known = longPlaced.get(schedule);
+  if (known?.budget === budget) return known.placed;
+  const placed = placeOffline(program, schedule, budget, PATIENCE);
+  longPlaced.set(schedule, { budget, placed });
+  return placed;
 }
 
 const byExtraSeconds = (a: Found, b: Found): number => extraSeconds(a.schedule) - extraSeconds(b.schedule);
@@ -131,6 +142,18 @@ function bringHome(program: MemoryProgram, { way, schedule }: Found, budget: num
     if (found && extraSeconds(found) < extraSeconds(best)) [away, best] = [fewer, found];
   }
   return best;
+}
+
+/** Whether a schedule is found soon, of whatever cost. */
+export function fitsWithin(program: MemoryProgram, policy: MemoryPolicy, budget: number): boolean {
+  if (policy === 'none') return scheduleEverything(program).poolBytes <= budget;
+  try {
+    expectToFit(program, policy, budget);
+    return true;
+  } catch (error) {
+    if (error instanceof BudgetTooSmall) return false;
+    throw error;
+  }
 }
 
 /** @throws BudgetTooSmall when no way to schedule fits */
@@ -157,19 +180,32 @@ interface Found {
   readonly schedule: Schedule;
 }
 
-/** @param counted takes the schedules without places that were tried */
-function cheapestOf(
-  program: MemoryProgram,
-  ways: readonly Way[],
-  budget: number,
-  failures: BudgetTooSmall[],
-  counted: Found[],
-): Found | undefined {
+/** What came of the ways to save of one policy. */
+interface Tried {
+  readonly best?: Found;
+  /** Schedules without places. */
+  readonly counted: readonly Found[];
+  readonly failures: readonly BudgetTooSmall[];
+}
+
+/** By policy, for the budget that a program was planned for last: 'auto' tries what the others try. */
+const lastTried = new WeakMap<MemoryProgram, { readonly budget: number; readonly byPolicy: Map<MemoryPolicy, Tried> }>();
+
+function triedWithin(program: MemoryProgram, policy: MemoryPolicy, budget: number): Tried {
+  const last = lastTried.get(program);
+  const { byPolicy } = last?.budget === budget ? last : { byPolicy: new Map<MemoryPolicy, Tried>() };
+  lastTried.set(program, { budget, byPolicy });
+  const tried = byPolicy.get(policy) ?? tryAll(program, waysToSave(program, policy, budget), budget);
+  byPolicy.set(policy, tried);
+  return tried;
+}
+
+function tryAll(program: MemoryProgram, ways: readonly Way[], budget: number): Tried {
+  const failures: BudgetTooSmall[] = [];
   const isLater = ({ filling }: Way): boolean => filling !== undefined;
-  const tried = differentSchedules(program, ways.filter(isLater), budget, failures);
-  counted.push(...tried);
+  const counted = differentSchedules(program, ways.filter(isLater), budget, failures);
   let best: Found | undefined;
-  for (const { way, schedule } of tried) {
+  for (const { way, schedule } of counted) {
     const placed = unlessTooSmall(failures, () => placeWithin(program, schedule, budget));
     if (placed) best = { way, schedule: placed };
     if (best) break;
@@ -179,7 +215,7 @@ function cheapestOf(
     if (schedule && (!best || extraSeconds(schedule) < extraSeconds(best.schedule))) best = { way, schedule };
     if (best && program.operations.length > MANY_OPERATIONS) break;
   }
-  return best;
+  return { best, counted, failures };
 }
 
 const subjectOf = (step: Step): number => ('operation' in step ? step.operation : 'to' in step ? step.to : step.storage);

@@ -1,10 +1,9 @@
 import type { MemoryOptions, MemoryReport, PolicyReport } from '../../contract/memory';
 import type { SurgeryPlan } from '../../contract/plan';
 import type { Graph } from '../../graph/graph';
-import { planMemory } from '../../memory/plan';
+import { fitsWithin } from '../../memory/plan';
 import { iterationSeconds, layerTimeline, reportPolicy } from '../../memory/report';
 import { MEMORY_POLICIES } from '../../memory/schedule';
-import { BudgetTooSmall } from '../../memory/scheduler';
 import { blockSize } from '../../runtime/layout';
 import { betweenPlans, graphOf, programOf, trainingProgram, workspaceOf } from './memoryPrograms';
 import type { OperationContext } from './operation';
@@ -58,16 +57,10 @@ function isDynamic({ workspace, budget }: PlanOptions): boolean {
 
 async function fits(graph: Graph, options: PlanOptions, block: number, budget: number, batch: number): Promise<boolean> {
   if (isDynamic(options)) {
-    const workspace = await workspaceOf(graph, { ...options, batch });
-    return workspace.within(options.policy ?? 'auto', budget).schedule !== undefined;
+    const { leanest } = await workspaceOf(graph, { ...options, batch });
+    return fitsWithin(leanest.program, options.policy ?? 'auto', budget);
   }
-  try {
-    planMemory(trainingProgram(graph, { ...options, batch }, block), options.policy ?? 'auto', budget);
-    return true;
-  } catch (error) {
-    if (error instanceof BudgetTooSmall) return false;
-    throw error;
-  }
+  return fitsWithin(trainingProgram(graph, { ...options, batch }, block), options.policy ?? 'auto', budget);
 }
 
 /** By doubling and bisection; 0 when not even one sample fits. */

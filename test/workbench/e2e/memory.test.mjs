@@ -148,7 +148,7 @@ describe('memory timeline in the workbench', () => {
     await frame.locator('#batch input').press('Enter');
     await frame.locator('#budget input').fill(String((least + fixed) >> 1));
     await frame.locator('#budget input').press('Enter');
-    await frame.locator('.notice.error', { hasText: 'cannot hold a step' }).waitFor();
+    await frame.locator('.notice.error', { hasText: 'cannot hold a step' }).waitFor({ timeout: 60_000 });
     await frame.locator('#workspace').click();
     await frame.locator('#workspace vscode-option', { hasText: 'dynamic' }).click();
     await frame.locator('header', { hasText: 'computed in a slimmer way' }).waitFor({ timeout: 60_000 });
@@ -158,7 +158,7 @@ describe('memory timeline in the workbench', () => {
     await shotInColours('memory-workspace');
     await frame.locator('#workspace').click();
     await frame.locator('#workspace vscode-option', { hasText: 'fixed' }).click();
-    await frame.locator('.notice.error', { hasText: 'cannot hold a step' }).waitFor();
+    await frame.locator('.notice.error', { hasText: 'cannot hold a step' }).waitFor({ timeout: 60_000 });
     await frame.locator('#budget input').fill('');
     await frame.locator('#budget input').press('Enter');
     await idle(frame);
@@ -244,13 +244,13 @@ describe('memory timeline in the workbench', () => {
     await idle(frame);
     await frame.locator('#use').click();
     await frame.locator('.notice', { hasText: 'now runs within 40.0 MiB' }).waitFor();
+    const auto = policyOf(memory('--budget', '40MiB'), 'auto');
     await startCommand('Scalpel: Tune with Data');
     await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
     await page.keyboard.press('Control+a');
     await page.keyboard.type('2');
     await page.keyboard.press('Enter');
     await frame.locator('#live-pool').waitFor({ timeout: 90_000 });
-    const auto = policyOf(memory('--budget', '40MiB'), 'auto');
     assert.equal(await frame.locator('#live-pool').innerText(), size(auto.peakBytes));
     assert.equal(await frame.locator('#live-spill').innerText(), size(auto.spillBytes));
     assert.match(await frame.locator('#live-step').innerText(), /^\d+\.\d\d s$/);
