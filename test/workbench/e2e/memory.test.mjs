@@ -230,7 +230,7 @@ describe('memory timeline in the workbench', () => {
     const refusal = page
       .locator('.notification-list-item', { hasText: `at least ${size(floorBytes)}, set by layer ${floorLayer}` })
       .first();
-    await refusal.waitFor({ timeout: 30_000 });
+    await refusal.waitFor({ timeout: 90_000 });
     assert.ok(!existsSync(path.join(server.workspace, 'shapes-resnet8-tuned.onnx')));
     await shot('memory-refused-dark');
     await refusal.locator('.monaco-button', { hasText: 'Memory Timeline' }).click();
