@@ -330,7 +330,7 @@ export function leastPool(program: MemoryProgram): number {
 }
 
 export interface Floor {
-  /** A budget that suffices; a hundredth less does not. Of a large program it may be more than the least one, by a seventh where it was compared. */
+  /** A budget that suffices. Plans are looked for longer than it is, and may be found below it: a sixth in one case. */
   readonly bytes: number;
   /** Layer that sets it, and its operator. */
   readonly layer: string;

@@ -14,16 +14,16 @@ export function reportPolicy(
   plan: () => { schedule: Schedule; slowerSeconds?: number } = () => ({ schedule: planMemory(program, policy, budget) }),
 ): { report: PolicyReport; schedule?: Schedule } {
   const floor = floorOf(program, policy);
-  const base = { policy, floorBytes: floor.bytes, floorLayer: floor.layer };
   try {
     const { schedule, slowerSeconds = 0 } = plan();
     const { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations } = schedule;
     const extra = extraSeconds(schedule) + slowerSeconds;
     const figures = { peakBytes, poolBytes, spillBytes, trafficBytes, recomputations, extraSeconds: extra, extraFraction: extra / whole };
-    return { report: { ...base, feasible: true, ...figures }, schedule };
+    const { bytes, layer } = lowerFloor(program, policy, poolBytes);
+    return { report: { policy, floorBytes: bytes, floorLayer: layer, feasible: true, ...figures }, schedule };
   } catch (error) {
     if (!(error instanceof BudgetTooSmall)) throw error;
-    return { report: { ...base, feasible: false } };
+    return { report: { policy, floorBytes: floor.bytes, floorLayer: floor.layer, feasible: false } };
   }
 }
 
@@ -39,6 +39,15 @@ export function floorOf(program: MemoryProgram, asked: MemoryPolicy): PolicyFloo
     known.get(policy) ?? (policy === 'none' ? { bytes: planMemory(program, 'none').poolBytes, layer: '' } : memoryFloor(program, policy));
   known.set(policy, floor);
   return floor;
+}
+
+/** A plan for a budget is looked for longer than a floor, and may be found below it. */
+function lowerFloor(program: MemoryProgram, asked: MemoryPolicy, poolBytes: number): PolicyFloor {
+  const floor = floorOf(program, asked);
+  if (floor.bytes <= poolBytes) return floor;
+  const lower = { ...floor, bytes: poolBytes };
+  floors.get(program)?.set(floorPolicy(program, asked), lower);
+  return lower;
 }
 
 export const iterationSeconds = ({ operations }: MemoryProgram): number => operations.reduce((sum, { seconds }) => sum + seconds, 0);

@@ -1,9 +1,11 @@
-import type { MemoryOptions, MemoryReport, PolicyReport } from '../../contract/memory';
+import type { MemoryOptions, MemoryPolicy, MemoryReport, PolicyReport } from '../../contract/memory';
 import type { SurgeryPlan } from '../../contract/plan';
 import type { Graph } from '../../graph/graph';
-import { fitsWithin } from '../../memory/plan';
+import { fitsWithin, planMemory } from '../../memory/plan';
+import type { MemoryProgram } from '../../memory/program';
 import { iterationSeconds, layerTimeline, reportPolicy } from '../../memory/report';
 import { MEMORY_POLICIES } from '../../memory/schedule';
+import { BudgetTooSmall } from '../../memory/scheduler';
 import { blockSize } from '../../runtime/layout';
 import { betweenPlans, graphOf, programOf, trainingProgram, workspaceOf } from './memoryPrograms';
 import type { OperationContext } from './operation';
@@ -55,23 +57,34 @@ function isDynamic({ workspace, budget }: PlanOptions): boolean {
   return workspace === 'dynamic' && budget !== undefined;
 }
 
-async function fits(graph: Graph, options: PlanOptions, block: number, budget: number, batch: number): Promise<boolean> {
-  if (isDynamic(options)) {
-    const { leanest } = await workspaceOf(graph, { ...options, batch });
-    return fitsWithin(leanest.program, options.policy ?? 'auto', budget);
-  }
-  return fitsWithin(trainingProgram(graph, { ...options, batch }, block), options.policy ?? 'auto', budget);
-}
-
-/** By doubling and bisection; 0 when not even one sample fits. */
+/** The largest batch for which a schedule is found soon, and then larger ones for which one is found at all; 0 when not even one sample fits. */
 async function largestBatch(graph: Graph, options: PlanOptions, budget: number, context: OperationContext): Promise<number> {
   const block = await blockSize(runtime(), options.layout);
-  const holds = async (batch: number): Promise<boolean> => {
+  const { policy = 'auto' } = options;
+  const programFor = async (batch: number): Promise<MemoryProgram> => {
     await betweenPlans(context);
-    return fits(graph, options, block, budget, batch);
+    if (isDynamic(options)) return (await workspaceOf(graph, { ...options, batch })).leanest.program;
+    return trainingProgram(graph, { ...options, batch }, block);
   };
-  let [low, high] = [0, 1];
-  while (high <= LARGEST_BATCH && (await holds(high))) [low, high] = [high, 2 * high];
+  const soon = await largestFrom(0, 1, async (batch) => fitsWithin(await programFor(batch), policy, budget));
+  return largestFrom(soon, Math.max(1, soon >> 3), async (batch) => isPlanned(await programFor(batch), policy, budget));
+}
+
+function isPlanned(program: MemoryProgram, policy: MemoryPolicy, budget: number): boolean {
+  try {
+    planMemory(program, policy, budget);
+    return true;
+  } catch (error) {
+    if (error instanceof BudgetTooSmall) return false;
+    throw error;
+  }
+}
+
+/** In steps that double, then by bisection; `start` is known to fit. */
+async function largestFrom(start: number, step: number, holds: (batch: number) => Promise<boolean>): Promise<number> {
+  let [low, width] = [start, step];
+  while (low + width <= LARGEST_BATCH && (await holds(low + width))) [low, width] = [low + width, 2 * width];
+  let high = low + width;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (await holds(middle)) low = middle;
