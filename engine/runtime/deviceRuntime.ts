@@ -12,7 +12,7 @@ export class DeviceRuntime implements Runtime {
   constructor(
     private readonly runtime: Runtime,
     /** `id` of one of the runtime's devices. */
-    private readonly device: string,
+    readonly device: string,
     private readonly processor: Runtime,
     private readonly log: (message: string) => void,
   ) {

@@ -99,6 +99,8 @@ export interface KernelCosts {
 export interface Runtime {
   readonly name: string;
   readonly devices: readonly Device[];
+  /** Where a graph goes that is compiled for no device in particular; the processor when left out. */
+  readonly device?: string;
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   /** Compiles the bytes of a model file as they are; errors name the model by `label`. */
   compileBytes(bytes: Uint8Array, options?: CompileOptions, label?: string): Promise<Program>;

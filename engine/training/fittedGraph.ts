@@ -1,5 +1,6 @@
 import { type TrainingGraph, type TrainingGraphOptions, buildTrainingGraph, carriedValues } from '../autodiff/trainingGraph';
 import type { ConvolutionForm } from '../contract/memory';
+import { SurgeryError } from '../graph/errors';
 import type { Graph } from '../graph/graph';
 import { DynamicWorkspace } from '../memory/dynamicWorkspace';
 import { lowerGraph } from '../memory/lowerGraph';
@@ -22,14 +23,22 @@ export function dynamicWorkspace(runtime: Runtime, network: Graph, options: Trai
   return new DynamicWorkspace(build, { costs: measuredCosts(runtime), macsPerSecond });
 }
 
-/** The training graph of a step; with a dynamic workspace, where memory is asked for so, and then how gradients of convolutions are computed. */
+/**
+ * The training graph of a step; with a dynamic workspace, where memory is asked for so, and then how gradients of convolutions are computed.
+ * @throws SurgeryError 'option-invalid' where a dynamic workspace is asked for on a device whose convolutions were not measured
+ */
 export function fittedGraph(
   runtime: Runtime,
   network: Graph,
-  options: TrainingGraphOptions,
+  { device = runtime.device ?? 'cpu', ...options }: TrainingGraphOptions & { device?: string },
   memory?: MemoryOptions,
 ): { training: TrainingGraph; convolutions?: readonly ConvolutionForm[] } {
   if (memory?.workspace !== 'dynamic' || memory.budget === undefined) return { training: buildTrainingGraph(network, options) };
+  if (device !== 'cpu')
+    throw new SurgeryError(
+      'option-invalid',
+      `--workspace dynamic goes by times of the processor and the network is trained on ${device}: give --device cpu or --workspace fixed`,
+    );
   const { built, forms } = dynamicWorkspace(runtime, network, options).within(memory.policy ?? 'auto', memory.budget);
   return { training: built.training, convolutions: forms };
 }

@@ -55,7 +55,7 @@ async function plannedStep(
 ): Promise<{ program: MemoryProgram; schedule: Schedule }> {
   if (workspace === 'dynamic' && budget !== undefined) {
     const { built, schedule } = (await workspaceOf(graph, options)).within(policy, budget);
-    if (schedule) return { program: built.program, schedule };
+    return { program: built.program, schedule: schedule ?? planOrExplain(built.program, policy, budget) };
   }
   const program = await programOf(graph, options);
   return { program, schedule: planOrExplain(program, policy, budget) };

@@ -5,7 +5,8 @@ import { float32 } from '../../../engine/graph/tensor';
 import { fastestWithin } from '../../../engine/memory/formOptions';
 import { memoryFloor, leastPool } from '../../../engine/memory/plan';
 import { openRuntime } from '../../../engine/runtime/onnxruntime/openRuntime';
-import type { MemoryOptions } from '../../../engine/runtime/runtime';
+import { DeviceRuntime } from '../../../engine/runtime/deviceRuntime';
+import type { MemoryOptions, Runtime } from '../../../engine/runtime/runtime';
 import { dynamicWorkspace } from '../../../engine/training/fittedGraph';
 import { Trainer } from '../../../engine/training/trainer';
 
@@ -13,8 +14,17 @@ const runtime = openRuntime();
 const optimiser = { kind: 'sgd', momentum: 0.9 } as const;
 const network = () => createModel('resnet8', { input: [3, 16, 16], classes: 4, seed: 1 });
 
-async function trained(memory?: MemoryOptions) {
-  const trainer = await Trainer.create(runtime, network(), { batch: 8, optimiser, layout: 'portable', memory });
+/** Compiles whatever forms a budget chose, and runs them in a pool that holds everything. */
+const unlimited: Runtime = {
+  name: runtime.name,
+  devices: runtime.devices,
+  kernelCosts: () => runtime.kernelCosts?.(),
+  compile: (graph, options) => runtime.compile(graph, { ...options, memory: { policy: 'none' } }),
+  compileBytes: (bytes, options) => runtime.compileBytes(bytes, options),
+};
+
+async function trained(memory?: MemoryOptions, on = runtime) {
+  const trainer = await Trainer.create(on, network(), { batch: 8, optimiser, layout: 'portable', memory });
   const random = new Random(1);
   const x = float32(
     [8, 3, 16, 16],
@@ -28,7 +38,9 @@ async function trained(memory?: MemoryOptions) {
       last = await trainer.step(x, y, 0.05);
       losses.push(last.loss);
     }
-    return { losses, planned: last?.memory, measured: last?.measured, convolutions: last?.convolutions };
+    await trainer.sync();
+    const weights = [...trainer.weights().initializers];
+    return { losses, weights, planned: last?.memory, measured: last?.measured, convolutions: last?.convolutions };
   } finally {
     trainer.dispose();
   }
@@ -47,7 +59,7 @@ describe('memory: dynamic convolution workspace', () => {
     );
   });
 
-  it('trains below the floor of the fastest forms, with the planned peak, equal losses, and the fastest forms where there is room', async () => {
+  it('trains below the floor of the fastest forms, with the planned peak and the bits of an unlimited run, and with the fastest forms where there is room', async () => {
     const workspace = dynamicWorkspace(runtime, network(), { batch: 8, training: true, optimiser });
     const roomy = workspace.within('auto', 2 ** 30);
     assert.ok(roomy.forms.length > 0 && roomy.forms.every(({ form, fastestForm }) => form === fastestForm));
@@ -65,5 +77,14 @@ describe('memory: dynamic convolution workspace', () => {
     const wide = { policy: 'liveness', budget: 2 ** 30 } as const;
     assert.deepEqual((await trained({ ...wide, workspace: 'dynamic' })).losses, (await trained(wide)).losses);
     dynamic.losses.forEach((loss, i) => assert.ok(Math.abs(loss - (free.losses[i] ?? 0)) < 1e-5, `${loss}, ${free.losses[i]}`));
+    const alike = await trained({ ...budget, workspace: 'dynamic' }, unlimited);
+    assert.ok((alike.planned?.poolBytes ?? 0) > lean);
+    assert.deepEqual(alike.losses, dynamic.losses);
+    assert.deepEqual(alike.weights, dynamic.weights);
+  });
+
+  it('refuses a device whose convolutions were not measured', async () => {
+    const elsewhere = new DeviceRuntime(runtime, 'webgpu', runtime, (message) => assert.ok(false, message));
+    await assert.rejects(trained({ budget: 2 ** 30, workspace: 'dynamic' }, elsewhere), /trained on webgpu: give --device cpu/);
   });
 });
