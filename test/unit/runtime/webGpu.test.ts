@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { assertClose } from '../../support/close';
 import type { Budgeted } from '../../support/webGpuRun';
 
-/** A software Vulkan device, as Debian's chromium package brings it. */
+/** A software Vulkan device, as Debian's chromium package brings it with the library that loads it. */
 const SOFTWARE_DEVICE = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 interface Outcome {
@@ -29,7 +29,11 @@ if (existsSync(SOFTWARE_DEVICE))
       this.timeout(120_000);
       const script = path.join(__dirname, '../../support/webGpuRun.ts');
       const { stdout } = await promisify(execFile)(process.execPath, ['--require', require.resolve('tsx/cjs'), script], {
-        env: { ...process.env, VK_ICD_FILENAMES: process.env.VK_ICD_FILENAMES ?? SOFTWARE_DEVICE },
+        env: {
+          ...process.env,
+          VK_ICD_FILENAMES: process.env.VK_ICD_FILENAMES ?? SOFTWARE_DEVICE,
+          LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, path.dirname(SOFTWARE_DEVICE)].filter(Boolean).join(':'),
+        },
       });
       outcome = JSON.parse(stdout) as Outcome;
       assert.equal(outcome.error, undefined);
