@@ -13,6 +13,8 @@ export interface MemoryOptions {
   readonly policy?: MemoryPolicy;
   /** How gradients of convolutions are computed within the budget, on the processor; 'fixed' by default. */
   readonly workspace?: WorkspaceMode;
+  /** A program that does not run meanwhile: what its pool holds only while it runs is the pool, in the place of a new one within `budget`. */
+  readonly within?: Program;
   /** Folder of the spill file; the system's temporary folder by default. */
   readonly spillFolder?: string;
   /** Overwrites what is freed, to find uses after the end in tests. */

@@ -3,6 +3,7 @@ import { classifierInputs } from '../autodiff/classifierInputs';
 import { type Graph, type NamedValue, producersOf } from '../graph/graph';
 import { type Tensor, elementCount, newArray } from '../graph/tensor';
 import type { Program, Runtime } from '../runtime/runtime';
+import { type EvaluationProgramOptions, evaluationProgram } from './evaluationProgram';
 
 export interface Batch {
   /** [B, ...] as the network takes it. */
@@ -21,10 +22,7 @@ export interface Evaluation {
   readonly accuracy: number;
 }
 
-export interface EvaluateOptions {
-  /** Frees memory as soon as possible instead of keeping it for the next batch. */
-  readonly lowMemory?: boolean;
-  readonly threads?: number;
+export interface EvaluateOptions extends EvaluationProgramOptions {
   readonly signal?: AbortSignal;
   onBatch?(done: number): void;
 }
@@ -39,13 +37,12 @@ export async function evaluate(
   const { x: input, lengths: ends } = classifierInputs(network);
   const output = network.outputs[0]?.name ?? '';
   const isProbability = producersOf(network).get(output)?.op === 'Softmax';
-  const fixed = typeof input.shape?.[0] === 'number' ? input.shape[0] : undefined;
-  const program = await runtime.compile(network, { threads: options.threads, lowMemory: options.lowMemory });
+  const { program, batch, weights } = await evaluationProgram(runtime, network, options);
   const sums = { count: 0, loss: 0, correct: 0 };
   try {
     for await (const { x, y, lengths } of batches) {
-      for (const part of fixed === undefined ? [{ x, count: elementCount(y.dims), offset: 0 }] : chunks(x, fixed)) {
-        const feeds = new Map([[input.name, reshapeTo(part.x, input.shape?.length)]]);
+      for (const part of batch === undefined ? [{ x, count: elementCount(y.dims), offset: 0 }] : chunks(x, batch)) {
+        const feeds = new Map([...weights, [input.name, reshapeTo(part.x, input.shape?.length)]]);
         if (ends) feeds.set(ends.name, lengthsOf(ends, part.x, lengths, part.offset));
         const outputs = await runOne(program, feeds, output, options.signal);
         addScores(sums, outputs, y, part.offset, part.count, isProbability);

@@ -5,8 +5,8 @@ import { SurgeryError } from '../graph/errors';
 import { type Graph, type NamedValue, copyGraph } from '../graph/graph';
 import { removeUnused } from '../graph/removeUnused';
 import type { Tensor } from '../graph/tensor';
-import type { Program, Runtime } from '../runtime/runtime';
-import { type Batch, type EvaluateOptions, lengthsOf, reshapeTo } from './evaluate';
+import type { CompileOptions, Program, Runtime } from '../runtime/runtime';
+import { type Batch, lengthsOf, reshapeTo } from './evaluate';
 
 /** A classifier as its file stands, whose outputs another one learns to give. */
 export class Teacher {
@@ -20,7 +20,7 @@ export class Teacher {
   static async create(
     runtime: Runtime,
     network: Graph,
-    options: Pick<EvaluateOptions, 'threads' | 'lowMemory'> & { readonly batch: number },
+    options: Pick<CompileOptions, 'threads' | 'lowMemory'> & { readonly batch: number },
   ): Promise<Teacher> {
     const inputs = classifierInputs(network);
     const graph = copyGraph(freeBatch(network, inputs.x, options.batch));

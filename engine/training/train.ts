@@ -38,7 +38,7 @@ export interface TrainOptions {
   readonly threads?: number;
   readonly device?: string;
   readonly layout?: Layout;
-  /** Trains within a pool of planned memory; evaluation then frees what it can, too. */
+  /** Trains, and evaluates, within a pool of planned memory. */
   readonly memory?: MemoryOptions;
   /** Takes the trained weights out of the network that is given, so that they are not held twice. */
   readonly consume?: boolean;
@@ -118,7 +118,7 @@ async function runEpoch(
   const seconds = (performance.now() - start) / 1000;
   const trainAccuracy = sums.correct / (sums.steps * options.batch);
   const test = source.test
-    ? await evaluate(runtime, trainer.weights(), source.test(), { ...options, lowMemory: options.memory !== undefined })
+    ? await evaluate(runtime, trainer.weights(), source.test(), { ...options, memory: trainer.spareMemory })
     : undefined;
   return {
     epoch: epoch + 1,

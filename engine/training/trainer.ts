@@ -251,6 +251,12 @@ export class Trainer {
     this.host = 'ahead';
   }
 
+  /** Memory for other work between two steps, where it is planned. */
+  get spareMemory(): MemoryOptions | undefined {
+    const { memory } = this.options;
+    return memory && { ...memory, within: this.program };
+  }
+
   profile(): Map<string, number> | undefined {
     return this.program.profile?.();
   }

@@ -6,6 +6,7 @@ import type { Graph } from '../../graph/graph';
 import { type Tensor, bytesOf, newArray, elementCount } from '../../graph/tensor';
 import { type LoweredGraph, lowerGraph } from '../../memory/lowerGraph';
 import { planOrExplain } from '../../memory/plan';
+import { heldBytes } from '../../memory/pool';
 import type { Schedule } from '../../memory/schedule';
 import type { CompileOptions, MemoryOptions, Program, Resident, RunOptions } from '../runtime';
 import type { MeasuredMemory, PoolTrace } from '../../contract/memory';
@@ -44,6 +45,13 @@ interface Compiled {
   readonly carried: ReadonlyMap<string, Location>;
   readonly copies: readonly Copy[];
   readonly program: PoolProgram;
+  /** The longest stretch of the pool in which nothing lies from run to run. */
+  readonly spare: Stretch;
+}
+
+interface Stretch {
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /**
@@ -83,16 +91,17 @@ export class ScheduledProgram implements Program, Resident {
   ): Promise<ScheduledProgram> {
     const { memory, carry = new Map<string, string>(), macsPerSecond } = options;
     const lowered = lowerGraph(graph, { carry, macsPerSecond });
-    const { steps, homes, ...schedule } = planOrExplain(lowered.program, memory.policy ?? 'auto', memory.budget);
+    const lent = memory.within instanceof ScheduledProgram ? memory.within.spare : undefined;
+    const { steps, homes, ...schedule } = planOrExplain(lowered.program, memory.policy ?? 'auto', lent?.byteLength ?? memory.budget);
     const sessions = new OperatorSessions(environment, graph, lowered.places, options);
     let spill: SpillFile | undefined;
     try {
       if (schedule.spillBytes > 0) spill = SpillFile.open(schedule.spillBytes, memory.spillFolder);
       const opened = await sessions.openAll(lowered.nodes);
       const program = poolProgram(lowered, { steps }, opened, memory.poison);
-      const compiled = compile(graph, carry, lowered, program, homes);
+      const compiled = compile(graph, carry, lowered, program, { homes, ...schedule });
       collectGarbage();
-      const result = new ScheduledProgram(schedule, compiled, sessions, allocatePool(schedule.poolBytes), spill, environment);
+      const result = new ScheduledProgram(schedule, compiled, sessions, lent ?? allocatePool(schedule.poolBytes), spill, environment);
       for (const [storage, tensor] of lowered.constants)
         await result.#write(placeOf(storage, program.startOffsets, homes), bytesOf(tensor));
       return result;
@@ -110,6 +119,12 @@ export class ScheduledProgram implements Program, Resident {
   /** End of the highest place in the pool that an operator was given. */
   get extentBytes(): number {
     return this.#values.extentBytes;
+  }
+
+  /** The longest stretch of the pool that holds nothing between two runs. */
+  get spare(): Buffer {
+    const { offset, bytes } = this.compiled.spare;
+    return this.pool.subarray(offset, offset + bytes);
   }
 
   run(feeds: ReadonlyMap<string, Tensor>, options: RunOptions = {}): Promise<Map<string, Tensor>> {
@@ -241,7 +256,7 @@ function compile(
   carry: ReadonlyMap<string, string>,
   { places, program: { storages }, copies }: LoweredGraph,
   program: PoolProgram,
-  homes: Schedule['homes'],
+  { homes, poolBytes }: Pick<Schedule, 'homes' | 'poolBytes'>,
 ): Compiled {
   const { startOffsets, endOffsets } = program;
   const locations = (names: Iterable<string>, offsets: ReadonlyMap<number, number>): Map<string, Location> => {
@@ -268,7 +283,24 @@ function compile(
       bytes: storages[to]?.bytes ?? 0,
     })),
     program,
+    spare: longestGap(
+      [...startOffsets]
+        .filter(([id]) => storages[id]?.pinned)
+        .map(([id, offset]) => ({ offset, bytes: heldBytes(storages[id]?.bytes ?? 0) })),
+      poolBytes,
+    ),
   };
+}
+
+/** The longest stretch of a pool between those that are taken. */
+function longestGap(taken: readonly Stretch[], poolBytes: number): Stretch {
+  let longest: Stretch = { offset: 0, bytes: 0 };
+  let end = 0;
+  for (const { offset, bytes } of [...taken.toSorted((a, b) => a.offset - b.offset), { offset: poolBytes, bytes: 0 }]) {
+    if (offset - end > longest.bytes) longest = { offset: end, bytes: offset - end };
+    end = offset + bytes;
+  }
+  return longest;
 }
 
 const placeOf = (storage: number, offsets: ReadonlyMap<number, number>, homes: Schedule['homes']): Place =>
