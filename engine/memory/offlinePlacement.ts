@@ -21,11 +21,14 @@ const ORDERS: readonly ((a: Stay, b: Stay) => number)[] = [
 const EFFORT = 1e6;
 const MOST_ATTEMPTS = 30;
 
+/** How far above the budget the usual attempts may end, as a part, for more of them to be worth while. */
+const NEAR = 1.06;
+
 /**
  * The same schedule with offsets that are chosen in the knowledge of all its stays: the largest, the longest or both first, each in
  * the tightest gap that is free as long as it stays (greedy by size, Pisarchyk and Lee 2020, "Efficient memory management for deep
  * neural net inference"). While this takes more than `budget` bytes, what came to lie highest gets its place earlier, and in the best
- * order so far by a drawn number of places once the usual attempts are over.
+ * orders so far by a drawn number of places once the usual attempts are over and came near.
  *
  * @param patience how many times the usual attempts are made
  */
@@ -34,24 +37,14 @@ export function placeOffline(program: MemoryProgram, schedule: Schedule, budget:
   const stays = [...staysByStep.values()];
   const enough = Math.floor(budget / BLOCK_BYTES);
   const usual = Math.min(MOST_ATTEMPTS, Math.ceil(EFFORT / stays.length ** 2));
-  const attempts = Math.ceil(patience * usual);
-  let least: Placed = { order: [], offsets: new Int32Array(), end: Infinity, at: 0 };
-  const random = new Random(stays.length);
-  for (const compare of ORDERS) {
-    const order = [...stays.keys()].sort((a, b) => compare(stays[a] as Stay, stays[b] as Stay));
-    let [last, best] = [placeAll(stays, order), undefined as Placed | undefined];
-    for (let attempt = 0; ;) {
-      if (last.end <= (best?.end ?? Infinity)) best = last;
-      if (last.end < least.end) least = last;
-      if (++attempt >= attempts || least.end <= enough) break;
-      const isUsual = attempt <= usual;
-      const base: Placed = isUsual ? last : (best ?? last);
-      last = placeAgain(stays, base, isUsual ? base.at >> 1 : random.integer(base.at), isUsual ? Infinity : base.end);
-    }
-  }
-  const place = new Map([...staysByStep.keys()].map((at, i) => [at, (least.offsets[i] as number) * BLOCK_BYTES]));
+  const found: Placed[] = [];
+  for (const compare of ORDERS) if (leastOf(found).end > enough) found.push(usualPlaces(stays, compare, enough, usual));
+  const further = patience > 1 && leastOf(found).end <= NEAR * enough ? (patience - 1) * usual : 0;
+  for (const placed of [...found]) if (leastOf(found).end > enough) found.push(improved(stays, placed, enough, further));
+  const { offsets, end } = leastOf(found);
+  const place = new Map([...staysByStep.keys()].map((at, i) => [at, (offsets[i] as number) * BLOCK_BYTES]));
   const steps = schedule.steps.map((step, at): Step => (step.kind === 'allocate' ? { ...step, offset: place.get(at) as number } : step));
-  return { ...schedule, steps, poolBytes: least.end * BLOCK_BYTES };
+  return { ...schedule, steps, poolBytes: end * BLOCK_BYTES };
 }
 
 /** By the step that allocates. What takes another's place prolongs its stay. */
@@ -85,10 +78,39 @@ interface Placed {
   readonly at: number;
 }
 
+const leastOf = (found: readonly Placed[]): Placed => found.reduce((a, b) => (b.end < a.end ? b : a), NOWHERE);
+
+const NOWHERE: Placed = { order: [], offsets: new Int32Array(), end: Infinity, at: 0 };
+
+/** The best places of a few orders, each with what came to lie highest before moved halfway to the front. */
+function usualPlaces(stays: readonly Stay[], compare: (a: Stay, b: Stay) => number, enough: number, attempts: number): Placed {
+  let last = placeAll(
+    stays,
+    [...stays.keys()].sort((a, b) => compare(stays[a] as Stay, stays[b] as Stay)),
+  );
+  let best = last;
+  for (let attempt = 1; attempt < attempts && best.end > enough; attempt++) {
+    last = placeAgain(stays, last, last.at >> 1);
+    if (last.end <= best.end) best = last;
+  }
+  return best;
+}
+
+/** The best places of many orders near one. */
+function improved(stays: readonly Stay[], from: Placed, enough: number, attempts: number): Placed {
+  const random = new Random(stays.length);
+  let best = from;
+  for (let attempt = 0; attempt < attempts && best.end > enough; attempt++) {
+    const next = placeAgain(stays, best, random.integer(best.at), best.end);
+    if (next.end <= best.end) best = next;
+  }
+  return best;
+}
+
 const placeAll = (stays: readonly Stay[], order: readonly number[]): Placed => placeFrom(stays, order, 0, new Int32Array(stays.length));
 
 /** With what came to lie highest at another position of the order; those before it keep their places. Ends early beyond `most` blocks. */
-function placeAgain(stays: readonly Stay[], { order, offsets, at }: Placed, to: number, most: number): Placed {
+function placeAgain(stays: readonly Stay[], { order, offsets, at }: Placed, to: number, most = Infinity): Placed {
   const changed = [...order];
   changed.splice(to, 0, ...changed.splice(at, 1));
   return placeFrom(stays, changed, to, offsets.slice(), most);
