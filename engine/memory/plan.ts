@@ -34,7 +34,7 @@ const REACHES = [undefined, 0.5, 1];
 /** Up to this many operations it is planned what leaves. */
 const PLANNED_OPERATIONS = 1_500;
 /** How much longer places are looked for in the end, for how many of the cheapest schedules. */
-const PATIENCE = 30;
+const PATIENCE = 60;
 const PATIENT_TRIALS = 12;
 /** Parts of a budget that are tried when the whole of it fails. */
 const SMALLER = [1, 0.98, 0.95, 0.9];
