@@ -69,9 +69,10 @@ export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budg
     if (!(error instanceof BudgetTooSmall)) throw error;
     const { bytes, layer } = memoryFloor(program, policy);
     const mebibytes = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
+    const step = program.operations.some(({ phase }) => phase !== 'forward') ? 'a training step' : 'an evaluation';
     throw new SurgeryError(
       'budget-impossible',
-      `A memory budget of ${mebibytes(budget ?? 0)} does not hold a training step: with policy ${policy} it takes at least ${mebibytes(bytes)}, set by layer ${layer}. Raise the budget or make the batch smaller`,
+      `A memory budget of ${mebibytes(budget ?? 0)} does not hold ${step}: with policy ${policy} it takes at least ${mebibytes(bytes)}, set by layer ${layer}. Raise the budget or make the batch smaller`,
       { floorBytes: bytes, layer },
     );
   }

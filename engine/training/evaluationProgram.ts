@@ -47,7 +47,7 @@ export async function evaluationProgram(
         return { program: await runtime.compile(graph, { threads, memory: pool }), batch: size, weights };
       } catch (error) {
         if (!(error instanceof SurgeryError && error.code === 'budget-impossible')) throw error;
-        failure ??= error;
+        failure = error;
       }
     }
   throw failure;

@@ -43,13 +43,11 @@ export function defineEvaluate(program: Command): void {
     .option('--step-size <length>', 'length of a step (default: epsilon / steps for ifgsm, 2.5 epsilon / steps for pgd)', nonNegative)
     .option('--restarts <count>', 'random starts of pgd and random; the worst counts', positiveInteger, 1)
     .option('--range <low,high>', 'least and largest value of the data (default: those of 8-bit images)', rangeOf)
-    .option('--memory-budget <size>', 'attack within a memory pool of this size, such as 512MiB', byteCount)
+    .option('--memory-budget <size>', 'evaluate or attack within a memory pool of this size, such as 512MiB', byteCount)
     .option('--seed <number>', 'seed of random starts', integer, 1);
   addJson(command).action((model: string, options: EvaluateFlags) =>
     runCommand(options, async (io) => {
       const { attack: attacks, epsilon: epsilons } = options;
-      if (!attacks && options.memoryBudget !== undefined)
-        throw new SurgeryError('option-invalid', '--memory-budget is for attacks; evaluating alone keeps no activations');
       if (!attacks !== !epsilons) throw new SurgeryError('option-invalid', 'Give --attack and --epsilon together');
       if (attacks && epsilons) {
         const report = await evaluateUnderAttack(model, { ...options, attacks, epsilons }, io);

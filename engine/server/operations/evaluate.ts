@@ -9,6 +9,8 @@ export interface EvaluateFlags extends DataFlags {
   readonly batch?: number;
   readonly threads?: number;
   readonly plan?: SurgeryPlan;
+  /** Bytes of the pool that it takes place in. */
+  readonly memoryBudget?: number;
 }
 
 /** Loss and accuracy on the test split. */
@@ -16,9 +18,12 @@ export async function evaluateModel(file: string, options: EvaluateFlags, contex
   const { graph } = await loadModel(file, options.plan);
   const data = await openData(options);
   data.notes.forEach((note) => context.log?.(note));
-  const { count, batches } = testBatches(data, options, options.batch ?? evaluationBatchOf(data));
+  const { threads, memoryBudget: budget, batch = evaluationBatchOf(data) } = options;
+  const { count, batches } = testBatches(data, options, batch);
   return evaluate(runtime(), graph, batches, {
-    threads: options.threads,
+    threads,
+    batch,
+    memory: budget === undefined ? undefined : { budget },
     signal: context.signal,
     onBatch: (done) => context.progress?.(done, count, 'samples'),
   });
