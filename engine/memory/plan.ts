@@ -81,29 +81,51 @@ export function planOrExplain(program: MemoryProgram, policy: MemoryPolicy, budg
 /** A larger budget may fail where a smaller one holds, because other places were chosen. */
 function cheapest(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
   const shares = program.operations.length > FEW_OPERATIONS ? [1] : SMALLER;
-  const failures: BudgetTooSmall[] = [];
+  let failure: BudgetTooSmall | undefined;
   for (const share of shares)
     try {
       return cheapestWithin(program, policy, Math.floor(share * budget));
     } catch (error) {
       if (!(error instanceof BudgetTooSmall)) throw error;
-      failures.push(error);
+      failure ??= new BudgetTooSmall(error.operation, budget);
     }
-  throw failures[0] as BudgetTooSmall;
+  throw failure as BudgetTooSmall;
 }
 
 function cheapestWithin(program: MemoryProgram, policy: MemoryPolicy, budget: number): Schedule {
-  const failures: BudgetTooSmall[] = [];
-  const free = withoutSaving(program, budget, failures);
+  const limits: Operation[] = [];
+  const free = withoutSaving(program, budget, limits);
   if (free) return { ...free, policy };
-  const tried = (policy === 'auto' ? SAVING : [policy]).map((by) => triedWithin(program, by, budget));
-  failures.push(...tried.flatMap((each) => each.failures));
-  const counted = tried.flatMap((each) => each.counted);
-  const found = tried.flatMap(({ best }) => best ?? []);
-  const quick = found.length === 0 ? undefined : found.reduce((a, b) => (extraSeconds(b.schedule) < extraSeconds(a.schedule) ? b : a));
-  const best = placedPatiently(program, counted, budget, quick) ?? quick;
-  if (!best) throw furthest(program, failures);
+  const policies = policy === 'auto' ? SAVING : [policy];
+  const cheapestOf = program.operations.length > MANY_OPERATIONS ? cheapestOfMany : cheapestOfFew;
+  const best = cheapestOf(program, policies, budget, limits);
+  if (!best) throw new BudgetTooSmall(furthest(program, limits), budget);
   return { ...bringHome(program, best, budget), policy };
+}
+
+function cheapestOfFew(program: MemoryProgram, policies: readonly MemoryPolicy[], budget: number, limits: Operation[]): Found | undefined {
+  const tried = policies.map((by) => triedWithin(program, by, budget));
+  limits.push(...tried.flatMap((each) => each.limits));
+  const counted = tried.flatMap((each) => each.counted);
+  const [quick] = tried.flatMap(({ best }) => best ?? []).sort(byExtraSeconds);
+  return placedPatiently(program, counted, budget, quick) ?? quick;
+}
+
+/** Two schedules of a program of many operations are too large to hold at once: the cheapest is made again unless it came last. */
+function cheapestOfMany(program: MemoryProgram, policies: readonly MemoryPolicy[], budget: number, limits: Operation[]): Found | undefined {
+  let least: { readonly way: Way; readonly seconds: number } | undefined;
+  let last: Found | undefined;
+  for (const by of policies.toReversed()) {
+    last = undefined;
+    const tried = tryAll(program, waysToSave(program, by, budget), budget);
+    limits.push(...tried.limits);
+    if (!tried.best || extraSeconds(tried.best.schedule) >= (least?.seconds ?? Infinity)) continue;
+    last = tried.best;
+    least = { way: last.way, seconds: extraSeconds(last.schedule) };
+  }
+  if (last || !least) return last;
+  const schedule = attempt(program, least.way, budget, limits);
+  return schedule && { way: least.way, schedule };
 }
 
 /** The cheapest schedule without places that finds them after a long search, of those that cost less than one that found them soon. */
@@ -159,21 +181,20 @@ export function fitsWithin(program: MemoryProgram, policy: MemoryPolicy, budget:
 
 /** @throws BudgetTooSmall when no way to schedule fits */
 function expectToFit(program: MemoryProgram, policy: MemoryPolicy, budget: number): void {
-  const failures: BudgetTooSmall[] = [];
+  const limits: Operation[] = [];
   const policies = policy === 'auto' ? SAVING : [policy];
   const large = program.operations.length > FEW_OPERATIONS;
   const likely = (by: MemoryPolicy): Way[] =>
     waysToSave(program, by, budget).filter(({ reach, placement, filling }) =>
       large ? placement === SIMPLEST : reach !== 1 && !FINER_FILLINGS.includes(filling ?? 1),
     );
-  if (policies.some((by) => first(program, likely(by), budget, failures))) return;
-  if ((!large || policy === 'liveness') && withoutSaving(program, budget, failures)) return;
-  throw furthest(program, failures);
+  if (policies.some((by) => first(program, likely(by), budget, limits))) return;
+  if ((!large || policy === 'liveness') && withoutSaving(program, budget, limits)) return;
+  throw new BudgetTooSmall(furthest(program, limits), budget);
 }
 
-function furthest(program: MemoryProgram, failures: readonly BudgetTooSmall[]): BudgetTooSmall {
-  const reached = ({ operation }: BudgetTooSmall): number => program.operations.indexOf(operation);
-  return failures.reduce((a, b) => (reached(b) >= reached(a) ? b : a));
+function furthest({ operations }: MemoryProgram, limits: readonly Operation[]): Operation {
+  return limits.reduce((a, b) => (operations.indexOf(b) >= operations.indexOf(a) ? b : a));
 }
 
 interface Found {
@@ -186,7 +207,8 @@ interface Tried {
   readonly best?: Found;
   /** Schedules without places. */
   readonly counted: readonly Found[];
-  readonly failures: readonly BudgetTooSmall[];
+  /** Operations that the budget did not hold. */
+  readonly limits: readonly Operation[];
 }
 
 /** By policy, for the budget that a program was planned for last: 'auto' tries what the others try. */
@@ -202,30 +224,30 @@ function triedWithin(program: MemoryProgram, policy: MemoryPolicy, budget: numbe
 }
 
 function tryAll(program: MemoryProgram, ways: readonly Way[], budget: number): Tried {
-  const failures: BudgetTooSmall[] = [];
+  const limits: Operation[] = [];
   const isLater = ({ filling }: Way): boolean => filling !== undefined;
-  const counted = differentSchedules(program, ways.filter(isLater), budget, failures);
+  const counted = differentSchedules(program, ways.filter(isLater), budget, limits);
   let best: Found | undefined;
   for (const { way, schedule } of counted) {
-    const placed = unlessTooSmall(failures, () => placeWithin(program, schedule, budget));
+    const placed = unlessTooSmall(limits, () => placeWithin(program, schedule, budget));
     if (placed) best = { way, schedule: placed };
     if (best) break;
   }
   for (const way of ways.filter((each) => !isLater(each))) {
-    const schedule = attempt(program, way, budget, failures);
+    const schedule = attempt(program, way, budget, limits);
     if (schedule && (!best || extraSeconds(schedule) < extraSeconds(best.schedule))) best = { way, schedule };
     if (best && program.operations.length > MANY_OPERATIONS) break;
   }
-  return { best, counted, failures };
+  return { best, counted, limits };
 }
 
 const subjectOf = (step: Step): number => ('operation' in step ? step.operation : 'to' in step ? step.to : step.storage);
 
 /** Schedules without places, the cheapest first. */
-function differentSchedules(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Found[] {
+function differentSchedules(program: MemoryProgram, ways: readonly Way[], budget: number, limits: Operation[]): Found[] {
   const different = new Map<string, Found>();
   for (const way of ways) {
-    const schedule = unlessTooSmall(failures, () => countWithin(program, way, budget));
+    const schedule = unlessTooSmall(limits, () => countWithin(program, way, budget));
     if (!schedule) continue;
     const key = schedule.steps.map((step) => `${step.kind} ${subjectOf(step)}`).join();
     if (!different.has(key)) different.set(key, { way, schedule });
@@ -233,17 +255,17 @@ function differentSchedules(program: MemoryProgram, ways: readonly Way[], budget
   return [...different.values()].sort(byExtraSeconds);
 }
 
-function first(program: MemoryProgram, ways: readonly Way[], budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
+function first(program: MemoryProgram, ways: readonly Way[], budget: number, limits: Operation[]): Schedule | undefined {
   for (const way of ways) {
-    const schedule = attempt(program, way, budget, failures);
+    const schedule = attempt(program, way, budget, limits);
     if (schedule) return schedule;
   }
   return undefined;
 }
 
-function attempt(program: MemoryProgram, way: Way, budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
+function attempt(program: MemoryProgram, way: Way, budget: number, limits: Operation[]): Schedule | undefined {
   const { by, placement, away, filling } = way;
-  return unlessTooSmall(failures, () =>
+  return unlessTooSmall(limits, () =>
     filling === undefined
       ? scheduleWithin(program, budget, by, placement, away)
       : placeWithin(program, countWithin(program, way, budget), budget),
@@ -261,12 +283,12 @@ function placeWithin(program: MemoryProgram, counted: Schedule, budget: number):
   return schedule;
 }
 
-function unlessTooSmall(failures: BudgetTooSmall[], find: () => Schedule): Schedule | undefined {
+function unlessTooSmall(limits: Operation[], find: () => Schedule): Schedule | undefined {
   try {
     return find();
   } catch (error) {
     if (!(error instanceof BudgetTooSmall)) throw error;
-    failures.push(error);
+    limits.push(error.operation);
     return undefined;
   }
 }
@@ -282,9 +304,9 @@ interface Way {
 }
 
 /** Without any saving: it costs nothing where the budget has room for it. */
-function withoutSaving(program: MemoryProgram, budget: number, failures: BudgetTooSmall[]): Schedule | undefined {
-  const counted = attempt(program, { by: 'liveness', placement: LATER }, budget, failures);
-  return counted && first(program, waysToPlace(program, { by: 'liveness' }), budget, failures);
+function withoutSaving(program: MemoryProgram, budget: number, limits: Operation[]): Schedule | undefined {
+  const counted = attempt(program, { by: 'liveness', placement: LATER }, budget, limits);
+  return counted && first(program, waysToPlace(program, { by: 'liveness' }), budget, limits);
 }
 
 function waysToPlace({ operations }: MemoryProgram, way: Pick<Way, 'by' | 'away'>): Way[] {
