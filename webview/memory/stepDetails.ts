@@ -98,7 +98,7 @@ export class StepDetails {
     const away = timeline.offloaded[step] ?? 0;
     this.kinds.replaceChildren(
       ...[...timeline.kinds].reverse().flatMap((kind) => row(KIND_NAMES[kind], timeline.bytes(kind, step), kindColour(kind))),
-      ...(timeline.mostOffloaded > 0 ? row('out of the pool', away, 'var(--offloaded)') : []),
+      ...(timeline.mostOffloaded > 0 ? row('out of the pool', away, 'var(--hatch)') : []),
     );
   }
 }
