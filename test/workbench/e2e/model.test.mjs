@@ -21,7 +21,8 @@ describe('the sample in the workbench', () => {
   const file = () => path.join(server.workspace, SAMPLE);
 
   before(async () => {
-    session = await openSession({ files: { 'model.py': path.join(root, 'sample/model.py') } });
+    const settings = { 'files.autoSave': 'off' };
+    session = await openSession({ settings, files: { 'model.py': path.join(root, 'sample/model.py') } });
     ({ page, server, pick, command, startCommand, shot, setColours, shotInColours } = session);
     await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'model.py' }).waitFor({ timeout: 90_000 });
   });
