@@ -1,6 +1,7 @@
 /** `npm test`: installs what is missing, builds, checks and runs every suite; the last line counts them all. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { installDependencies, root } from './install.mjs';
 
@@ -36,7 +37,13 @@ installDependencies();
 check('Build', process.execPath, ['tools/build.mjs']);
 check('Types', bin('tsc'), ['-p', '.']);
 check('Lint', bin('eslint'), ['--max-warnings', '0', '.']);
-suite('Unit and property tests', bin('mocha'), ['--reporter', 'test/support/countingReporter.cjs'], 'unit-results.json');
+const jobs = String(Math.min(4, os.availableParallelism()));
+suite(
+  'Unit and property tests',
+  bin('mocha'),
+  ['--parallel', '--jobs', jobs, '--reporter', 'test/support/countingReporter.cjs'],
+  'unit-results.json',
+);
 suite('End-to-end tests', process.execPath, ['test/workbench/run.mjs'], 'e2e-results.json');
 process.stdout.write(`\n${totals.passed} passed, ${totals.failed} failed\n`);
 process.exitCode = totals.failed === 0 ? 0 : 1;

@@ -173,15 +173,21 @@ class Gaps {
     return offset;
   }
 
-  private tightest({ from, to, blocks }: Stay): number {
-    let [top, gap, at] = [0, Infinity, -1];
-    for (let i = 0; i < this.count; i++) {
-      if ((this.from[i] as number) >= to || (this.to[i] as number) <= from) continue;
-      const room = (this.offset[i] as number) - top;
-      if (room >= blocks && room < gap) [gap, at] = [room, top];
-      if ((this.end[i] as number) > top) top = this.end[i] as number;
+  private tightest(stay: Stay): number {
+    const { from, to, offset, end, count } = this;
+    let top = 0;
+    let least = Infinity;
+    let place = -1;
+    for (let i = 0; i < count; i++) {
+      if ((from[i] as number) >= stay.to || (to[i] as number) <= stay.from) continue;
+      const room = (offset[i] as number) - top;
+      if (room >= stay.blocks && room < least) {
+        least = room;
+        place = top;
+      }
+      top = Math.max(top, end[i] as number);
     }
-    return at < 0 ? top : at;
+    return place < 0 ? top : place;
   }
 
   private firstAbove(offset: number): number {

@@ -1,20 +1,22 @@
 /** A workbench in a browser with what every end-to-end test does in it. */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { root } from '../../tools/install.mjs';
 import { openBrowser, startServer } from './workbench.mjs';
 
 const shots = path.join(root, 'out/screenshots');
 
+const commandLine = (args) => [path.join(root, 'dist/cli.js'), ...args, '--json'];
+
 /** What the command line answers as JSON. */
 export const scalpel = (...args) =>
-  JSON.parse(
-    execFileSync(process.execPath, [path.join(root, 'dist/cli.js'), ...args, '--json'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }),
-  );
+  JSON.parse(execFileSync(process.execPath, commandLine(args), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+
+/** The same, while the workbench goes on. */
+export const scalpelMeanwhile = async (...args) =>
+  JSON.parse((await promisify(execFile)(process.execPath, commandLine(args), { maxBuffer: 1 << 28 })).stdout);
 
 export async function until(check, what, timeout = 30_000) {
   const start = Date.now();
@@ -33,7 +35,10 @@ export async function openSession({ prepare, ...options } = {}) {
   mkdirSync(shots, { recursive: true });
   const server = await startServer(options);
   prepare?.(server.workspace);
-  const browser = await openBrowser(process.env.CHROMIUM);
+  const browser = await openBrowser(process.env.CHROMIUM).catch(async (error) => {
+    await server.stop();
+    throw error;
+  });
   const { page } = browser;
 
   async function load() {
@@ -56,6 +61,27 @@ export async function openSession({ prepare, ...options } = {}) {
   async function pick(key, text) {
     await choose(key, text);
     await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+  }
+
+  /** The pointer moves on, or its hover would lie over the first rows. */
+  async function openSideBar() {
+    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    await page.mouse.move(700, 10);
+  }
+
+  /** Names a file in the dialog that is open. Enter does nothing while the dialog still looks the path up. */
+  async function chooseFile(file) {
+    const dialog = page.locator('.quick-input-widget');
+    const name = dialog.locator('input.input');
+    await until(async () => (await name.inputValue().catch(() => '')) !== '', 'the dialog shows a folder');
+    await until(async () => {
+      await name.fill(file, { timeout: 1000 }).catch(() => undefined);
+      await name.press('Enter', { timeout: 1000 }).catch(() => undefined);
+      return dialog.waitFor({ state: 'hidden', timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+    }, `the dialog takes ${file}`);
   }
 
   /** The page that has such an element; hidden pages stay in the document. */
@@ -93,6 +119,8 @@ export async function openSession({ prepare, ...options } = {}) {
     pick,
     shot,
     setColours,
+    chooseFile,
+    openSideBar,
     command: (name) => pick('F1', `>${name}`),
     startCommand: (name) => choose('F1', `>${name}`),
     async opened(selector, timeout = 60_000) {

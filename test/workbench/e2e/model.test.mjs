@@ -174,7 +174,7 @@ describe('the sample in the workbench', () => {
 
   it('keeps the filters of a group whose box in the surgery plan is cleared, with all its layers', async () => {
     const cut = await figure('MACs').innerText();
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    await session.openSideBar();
     const row = (text) => page.locator('.monaco-list-row', { hasText: text }).first();
     await row('Prune').waitFor();
     await row('Prune').locator('.monaco-tl-twistie').click();
@@ -238,7 +238,7 @@ describe('the sample in the workbench', () => {
   });
 
   it('shows models, plan and runs in the side bar', async () => {
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    await session.openSideBar();
     const row = (text) => page.locator('.monaco-list-row', { hasText: text }).first();
     await row(SAMPLE).waitFor();
     await row('Evaluate').waitFor();

@@ -118,7 +118,7 @@ describe('Tick-Tock in the workbench', () => {
     await session.shot('tick-tock-high-contrast');
     await page.emulateMedia({ forcedColors: 'none' });
     await session.setColours('dark');
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    await session.openSideBar();
     await page.locator('.monaco-list-row', { hasText: 'Tick-Tock stopped.onnx' }).first().waitFor();
   });
 
@@ -134,11 +134,7 @@ describe('Tick-Tock in the workbench', () => {
     writeFileSync(at('short.json'), JSON.stringify(FILE_SETTINGS));
     await tick.locator('.setup summary').click();
     await tick.locator('#choose-settings').click();
-    const name = page.locator('.quick-input-widget input.input');
-    await until(async () => (await name.inputValue().catch(() => '')) !== '', 'the dialog shows a folder');
-    await name.fill(at('short.json'));
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'short.json' }).first().waitFor();
-    await page.keyboard.press('Enter');
+    await session.chooseFile(at('short.json'));
     await until(async () => /short\.json/.test(await tick.locator('.settings-source').innerText()), 'the file is named');
     assert.equal(await tick.locator('#filtersPerTick input').inputValue(), '10');
     assert.equal(await tick.locator('#teacherWeight input').inputValue(), '50');
@@ -181,7 +177,7 @@ describe('Tick-Tock in the workbench', () => {
     const engines = execFileSync('pgrep', ['-f', 'dist/engine.js'], { encoding: 'utf8' }).trim().split('\n');
     await session.load();
     for (const pid of engines) if (isAlive(pid)) process.kill(Number(pid), 'SIGKILL');
-    await page.locator('.activitybar .action-item a[aria-label^="Scalpel"]').click();
+    await session.openSideBar();
     const row = page.locator('.monaco-list-row', { hasText: 'Tick-Tock resumed.onnx' }).first();
     await row.waitFor({ timeout: 60_000 });
     await row.hover();
