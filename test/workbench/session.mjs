@@ -47,20 +47,35 @@ export async function openSession({ prepare, ...options } = {}) {
   }
   await load();
 
+  const quickInput = page.locator('.quick-input-widget');
+
+  /** Tries until it works: a page that loads takes the focus, which closes the quick input. */
+  const persistently = (act, what) =>
+    until(
+      () =>
+        act().then(
+          () => true,
+          () => page.keyboard.press('Escape').then(() => false),
+        ),
+      what,
+      90_000,
+    );
+
   /** Chooses in the quick input that a key opens; another may open at once. */
-  async function choose(key, text) {
-    await page.keyboard.press(key);
-    const input = page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(text);
-    const row = text.replace(/^>/, '');
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor({ timeout: 30_000 });
-    await page.keyboard.press('Enter');
-  }
+  const choose = (key, text) =>
+    persistently(async () => {
+      await page.keyboard.press(key);
+      const input = quickInput.locator('input.input');
+      await input.waitFor({ timeout: 5000 });
+      await input.fill(text, { timeout: 2000 });
+      const row = page.locator('.quick-input-list .monaco-list-row', { hasText: text.replace(/^>/, '') }).first();
+      await row.waitFor({ timeout: 20_000 });
+      await input.press('Enter', { timeout: 2000 });
+    }, `${text} is chosen`);
 
   async function pick(key, text) {
     await choose(key, text);
-    await page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+    await quickInput.waitFor({ state: 'hidden' });
   }
 
   /** The pointer moves on, or its hover would lie over the first rows. */
@@ -69,15 +84,26 @@ export async function openSession({ prepare, ...options } = {}) {
     await page.mouse.move(700, 10);
   }
 
+  /** Runs a command and answers the input box with which it asks; without a value, with what it proposes. */
+  const ask = (command, prompt, value) =>
+    persistently(async () => {
+      await choose('F1', `>${command}`);
+      const box = page.locator('.quick-input-widget', { hasText: prompt });
+      await box.waitFor({ timeout: 20_000 });
+      const input = box.locator('input.input');
+      if (value !== undefined) await input.fill(value, { timeout: 2000 });
+      await input.press('Enter', { timeout: 2000 });
+      await box.waitFor({ state: 'hidden' });
+    }, `${command} is answered`);
+
   /** Names a file in the dialog that is open. Enter does nothing while the dialog still looks the path up. */
   async function chooseFile(file) {
-    const dialog = page.locator('.quick-input-widget');
-    const name = dialog.locator('input.input');
+    const name = quickInput.locator('input.input');
     await until(async () => (await name.inputValue().catch(() => '')) !== '', 'the dialog shows a folder');
     await until(async () => {
       await name.fill(file, { timeout: 1000 }).catch(() => undefined);
       await name.press('Enter', { timeout: 1000 }).catch(() => undefined);
-      return dialog.waitFor({ state: 'hidden', timeout: 2000 }).then(
+      return quickInput.waitFor({ state: 'hidden', timeout: 2000 }).then(
         () => true,
         () => false,
       );
@@ -119,6 +145,7 @@ export async function openSession({ prepare, ...options } = {}) {
     pick,
     shot,
     setColours,
+    ask,
     chooseFile,
     openSideBar,
     command: (name) => pick('F1', `>${name}`),

@@ -39,9 +39,7 @@ describe('hot exit in the workbench', () => {
   it('brings unsaved edits of a model back after the window was loaded anew', async () => {
     await session.command('Scalpel: Open Sample Model');
     const whole = await macs();
-    await session.startCommand('Scalpel: Prune to a Budget');
-    await page.locator('.quick-input-widget', { hasText: 'Percentage of the MACs' }).waitFor();
-    await page.keyboard.press('Enter');
+    await session.ask('Scalpel: Prune to a Budget', 'Percentage of the MACs');
     await until(async () => (await macs()) !== whole, 'the cut is made', 60_000);
     const cut = await macs();
     await until(isBackedUp, 'the editor can be restored');

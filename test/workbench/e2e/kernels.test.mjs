@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import { openSession, until } from '../session.mjs';
 
 describe('kernels of this machine', () => {
@@ -19,17 +19,17 @@ describe('kernels of this machine', () => {
 
   after(() => session?.close());
 
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') await session?.shot(`failed-kernels-${this.currentTest.title.replace(/\W+/g, '-')}`);
+  });
+
   const notification = (text) => page.locator('.notification-list-item', { hasText: text });
   const kernels = () => page.locator('.monaco-list-row[aria-label^="Kernels"]');
 
   const offer = () => notification('Training may become faster');
 
   async function tune() {
-    await session.startCommand('Scalpel: Tune with Data');
-    await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
-    await page.keyboard.press('Control+a');
-    await page.keyboard.type('1');
-    await page.keyboard.press('Enter');
+    await session.ask('Scalpel: Tune with Data', 'Epochs', '1');
   }
 
   it('are timed with progress when the offer after a training is taken, until the button is pressed, and then nothing is kept', async () => {

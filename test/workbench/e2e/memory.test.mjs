@@ -214,8 +214,7 @@ describe('memory timeline in the workbench', () => {
     await startCommand("Scalpel: Memory of SuperNeurons' Own Networks");
     await page.locator('.quick-input-widget', { hasText: 'ResNet-101' }).waitFor();
     await page.keyboard.press('Enter');
-    await page.locator('.quick-input-widget', { hasText: 'samples in a step' }).waitFor();
-    await page.keyboard.press('Enter');
+    await page.locator('.quick-input-widget', { hasText: 'samples in a step' }).locator('input.input').press('Enter');
     await page.locator('.view-lines', { hasText: 'AlexNet at batch 200' }).waitFor();
     const { costAware } = scalpel('memory', '--paper', 'alexnet', '--batch', '200');
     const row = page.locator('.view-line', { hasText: 'cost-aware' });
@@ -234,9 +233,7 @@ describe('memory timeline in the workbench', () => {
     await frame.locator('.notice', { hasText: '8.0 MiB cannot hold a step' }).waitFor();
     await frame.locator('#use').click();
     await frame.locator('.notice', { hasText: 'now runs within 8.0 MiB' }).waitFor();
-    await startCommand('Scalpel: Tune with Data');
-    await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
-    await page.keyboard.press('Enter');
+    await session.ask('Scalpel: Tune with Data', 'Epochs');
     const { floorBytes, floorLayer } = policyOf(await reported, 'auto');
     const refusal = page
       .locator('.notification-list-item', { hasText: `at least ${size(floorBytes)}, set by layer ${floorLayer}` })
@@ -257,11 +254,7 @@ describe('memory timeline in the workbench', () => {
     await frame.locator('#use').click();
     await frame.locator('.notice', { hasText: 'now runs within 40.0 MiB' }).waitFor();
     const auto = policyOf(await reported, 'auto');
-    await startCommand('Scalpel: Tune with Data');
-    await page.locator('.quick-input-widget', { hasText: 'Epochs' }).waitFor();
-    await page.keyboard.press('Control+a');
-    await page.keyboard.type('2');
-    await page.keyboard.press('Enter');
+    await session.ask('Scalpel: Tune with Data', 'Epochs', '2');
     await frame.locator('#live-pool').waitFor({ timeout: 90_000 });
     assert.equal(await frame.locator('#live-pool').innerText(), size(auto.peakBytes));
     assert.equal(await frame.locator('#live-spill').innerText(), size(auto.spillBytes));

@@ -14,7 +14,6 @@ describe('the sample in the workbench', () => {
   let server;
   let pick;
   let command;
-  let startCommand;
   let shot;
   let setColours;
   let shotInColours;
@@ -23,7 +22,7 @@ describe('the sample in the workbench', () => {
   before(async () => {
     const settings = { 'files.autoSave': 'off' };
     session = await openSession({ settings, files: { 'model.py': path.join(root, 'sample/model.py') } });
-    ({ page, server, pick, command, startCommand, shot, setColours, shotInColours } = session);
+    ({ page, server, pick, command, shot, setColours, shotInColours } = session);
     await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'model.py' }).waitFor({ timeout: 90_000 });
   });
 
@@ -210,9 +209,7 @@ describe('the sample in the workbench', () => {
 
   it('reverts to what was saved', async () => {
     const saved = await figure('MACs').innerText();
-    await startCommand('Scalpel: Prune to a Budget');
-    await page.locator('.quick-input-widget', { hasText: 'Percentage of the MACs' }).waitFor();
-    await page.keyboard.press('Enter');
+    await session.ask('Scalpel: Prune to a Budget', 'Percentage of the MACs');
     await until(async () => (await figure('MACs').innerText()) !== saved, 'it is cut again', 60_000);
     await command('File: Revert File');
     await until(async () => (await figure('MACs').innerText()) === saved, 'the saved cut is shown');
