@@ -33,7 +33,7 @@ const FINER_FILLINGS = [0.98, 0.94, 0.92, 0.87];
 const REACHES = [undefined, 0.5, 1];
 /** Up to this many operations it is planned what leaves. */
 const PLANNED_OPERATIONS = 1_500;
-/** How much longer places are looked for in the end, for how many of the cheapest schedules. */
+/** How much longer places are looked for in the end, and for how many of the cheapest schedules of a program beyond `PLANNED_OPERATIONS`. */
 const PATIENCE = 60;
 const PATIENT_TRIALS = 12;
 /** Parts of a budget that are tried when the whole of it fails. */
@@ -132,7 +132,8 @@ function cheapestOfMany(program: MemoryProgram, policies: readonly MemoryPolicy[
 function placedPatiently(program: MemoryProgram, counted: readonly Found[], budget: number, quick: Found | undefined): Found | undefined {
   const least = quick ? extraSeconds(quick.schedule) : Infinity;
   const cheaper = counted.filter(({ schedule }) => extraSeconds(schedule) < least).sort(byExtraSeconds);
-  for (const { way, schedule } of cheaper.slice(0, PATIENT_TRIALS)) {
+  const trials = program.operations.length > PLANNED_OPERATIONS ? PATIENT_TRIALS : Infinity;
+  for (const { way, schedule } of cheaper.slice(0, trials)) {
     const placed = placeLong(program, schedule, budget);
     if (placed.poolBytes <= budget) return { way, schedule: placed };
   }

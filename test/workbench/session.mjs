@@ -84,16 +84,18 @@ export async function openSession({ prepare, ...options } = {}) {
     await page.mouse.move(700, 10);
   }
 
-  /** Runs a command and answers the input box with which it asks; without a value, with what it proposes. */
-  const ask = (command, prompt, value) =>
+  /** Runs a command and answers what it asks one after the other: `[prompt, value]`, or `[prompt]` to take what is proposed. */
+  const ask = (command, ...questions) =>
     persistently(async () => {
       await choose('F1', `>${command}`);
-      const box = page.locator('.quick-input-widget', { hasText: prompt });
-      await box.waitFor({ timeout: 20_000 });
-      const input = box.locator('input.input');
-      if (value !== undefined) await input.fill(value, { timeout: 2000 });
-      await input.press('Enter', { timeout: 2000 });
-      await box.waitFor({ state: 'hidden' });
+      for (const [prompt, value] of questions) {
+        const box = page.locator('.quick-input-widget', { hasText: prompt });
+        await box.waitFor({ timeout: 20_000 });
+        const input = box.locator('input.input');
+        if (value !== undefined) await input.fill(value, { timeout: 2000 });
+        await input.press('Enter', { timeout: 2000 });
+        await box.waitFor({ state: 'hidden', timeout: 5000 });
+      }
     }, `${command} is answered`);
 
   /** Names a file in the dialog that is open. Enter does nothing while the dialog still looks the path up. */
@@ -149,7 +151,6 @@ export async function openSession({ prepare, ...options } = {}) {
     chooseFile,
     openSideBar,
     command: (name) => pick('F1', `>${name}`),
-    startCommand: (name) => choose('F1', `>${name}`),
     async opened(selector, timeout = 60_000) {
       let frame;
       await until(async () => (frame = await pageWith(selector)) !== undefined, `a page with ${selector} is there`, timeout);

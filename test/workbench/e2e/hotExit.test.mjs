@@ -39,7 +39,7 @@ describe('hot exit in the workbench', () => {
   it('brings unsaved edits of a model back after the window was loaded anew', async () => {
     await session.command('Scalpel: Open Sample Model');
     const whole = await macs();
-    await session.ask('Scalpel: Prune to a Budget', 'Percentage of the MACs');
+    await session.ask('Scalpel: Prune to a Budget', ['Percentage of the MACs']);
     await until(async () => (await macs()) !== whole, 'the cut is made', 60_000);
     const cut = await macs();
     await until(isBackedUp, 'the editor can be restored');

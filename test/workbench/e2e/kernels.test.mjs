@@ -29,7 +29,7 @@ describe('kernels of this machine', () => {
   const offer = () => notification('Training may become faster');
 
   async function tune() {
-    await session.ask('Scalpel: Tune with Data', 'Epochs', '1');
+    await session.ask('Scalpel: Tune with Data', ['Epochs', '1']);
   }
 
   it('are timed with progress when the offer after a training is taken, until the button is pressed, and then nothing is kept', async () => {

@@ -209,7 +209,7 @@ describe('the sample in the workbench', () => {
 
   it('reverts to what was saved', async () => {
     const saved = await figure('MACs').innerText();
-    await session.ask('Scalpel: Prune to a Budget', 'Percentage of the MACs');
+    await session.ask('Scalpel: Prune to a Budget', ['Percentage of the MACs']);
     await until(async () => (await figure('MACs').innerText()) !== saved, 'it is cut again', 60_000);
     await command('File: Revert File');
     await until(async () => (await figure('MACs').innerText()) === saved, 'the saved cut is shown');
